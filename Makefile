@@ -1,0 +1,55 @@
+# install · lint · check · test · bench · quickstart. Each makes .venv where it is missing or older than its pins.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+TOOLS := $(wildcard tools/*.py)
+# Two test processes share two cores; more threads than cores make torch slower.
+WORKERS ?= 2
+
+export OMP_NUM_THREADS ?= 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install lint check test bench quickstart generated
+.SILENT:
+
+help:
+	echo "make install     the tested versions (constraints.txt) into .venv, seodang editable"
+	echo "make lint        mend what ruff can mend"
+	echo "make check       ruff, mypy, import-linter, generated files current"
+	echo "make test        every test that needs no network"
+	echo "make bench       the benchmarks; results go to benchmarks/results/"
+	echo "make quickstart  a whole small project on this machine, offline"
+	echo "make generated   rewrite the files that tools/ make"
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	# torch first and exactly: a range lets pip fetch gigabytes of CUDA.
+	$(BIN)/python -m pip install --quiet "$$(grep '^torch==' constraints.txt)"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+install: $(STAMP)
+
+lint: $(STAMP)
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+check: $(STAMP)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	for tool in $(TOOLS); do $(BIN)/python $$tool --check || exit 1; done
+
+generated: $(STAMP)
+	for tool in $(TOOLS); do $(BIN)/python $$tool || exit 1; done
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup -m "not network"
+
+bench: $(STAMP)
+	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+
+quickstart: $(STAMP)
+	$(BIN)/seodang run recipes/smoke

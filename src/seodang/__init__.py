@@ -1,0 +1,1 @@
+"""Seodang: from instruction data to an instruction-tuned adapter."""

@@ -1,0 +1,217 @@
+"""The command line: the verbs, each a few lines over a doer.
+
+A user's mistake is one paragraph on stderr and exit status 2; a broken threshold 1; Ctrl-C 130. Anything else is a bug
+and shows its traceback. Doers are imported inside their verbs, so that `--help` stays light.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from seodang.errors import SeodangError
+
+if TYPE_CHECKING:
+    from seodang.recipe_file import Loaded
+    from seodang.workflow import Mode, Outcome
+
+OVERRIDES = click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+
+
+def main() -> None:
+    """The entry point of the `seodang` command."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    try:
+        cli(standalone_mode=False)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except SeodangError as error:
+        click.echo(str(error), err=True)
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("\nInterrupted. What was finished is kept; continue with --resume.", err=True)
+        sys.exit(130)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="seodang")
+def cli() -> None:
+    """Instruction data in, an instruction-tuned adapter out: recipes, templates, SFT, DPO, self-instruct."""
+
+
+@cli.command()
+@click.argument("recipe", type=click.Path(path_type=Path))
+@OVERRIDES
+@click.option("--resume", "mode", flag_value="resume", help="Continue an unfinished run.")
+@click.option("--new", "mode", flag_value="new", help="Run again beside a finished run (runs/x.2).")
+@click.option("--replace", "mode", flag_value="replace", help="Run again in its place; the old folder goes to .trash.")
+def run(recipe: Path, overrides: tuple[str, ...], mode: Mode | None) -> None:
+    """Check a recipe, then do it; for a folder, its numbered recipes in order."""
+    from seodang import workflow
+
+    if recipe.is_dir():
+        for file in workflow.recipe_files(recipe):
+            _run_one(file, overrides, mode or "fresh", skip=True)
+        return
+    _run_one(recipe, overrides, mode or "fresh")
+
+
+def _run_one(file: Path, overrides: tuple[str, ...], mode: Mode, skip: bool = False) -> None:
+    from seodang import workflow
+    from seodang.data.audit import check as audit
+    from seodang.recipe_file import load_recipe
+
+    loaded = load_recipe(file, overrides)
+    click.echo(f"== {file} → {loaded.recipe.output_dir}")
+    if workflow.is_unchanged(loaded.recipe) and (skip or mode == "fresh"):
+        click.echo("   finished before and unchanged: skipped")
+        return
+    if skip:
+        mode = workflow.folder_mode(loaded.recipe, mode)
+    workflow.require_writable(loaded.recipe, mode)
+    found = audit(loaded.recipe)
+    click.echo(found.text)
+    found.require()
+    if found.pending:
+        raise SeodangError(
+            "{file} cannot start: {pending}.", file=file, pending="; ".join(f"not made yet: {p}" for p in found.pending)
+        )
+    _close(workflow.run_recipe(loaded.recipe, mode))
+
+
+def _close(outcome: Outcome) -> None:
+    from seodang import runs
+
+    report = runs.read_json(outcome.path / runs.REPORT) or {}
+    rows = report.get("rows")
+    if rows:
+        click.echo(f"   rows: {runs.ledger_line(rows)}")
+    for name, value in report.get("metrics", {}).items():
+        click.echo(f"   {name}: {_metric(value)}")
+    click.echo(f"   report: {outcome.path / 'report.html'}")
+
+
+def _metric(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{k} {_metric(v)}" for k, v in value.items() if not isinstance(v, (dict, list)))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+@cli.command()
+@click.argument("recipe", type=click.Path(path_type=Path))
+@OVERRIDES
+def check(recipe: Path, overrides: tuple[str, ...]) -> None:
+    """Audit a recipe, its data, template and supervision before the run (exit 1 where a threshold is broken)."""
+    from seodang.data.audit import check as audit
+    from seodang.recipe_file import load_recipe
+    from seodang.workflow import recipe_files
+
+    failed = False
+    for file in recipe_files(recipe) if recipe.is_dir() else [recipe]:
+        found = audit(load_recipe(file, overrides).recipe)
+        click.echo(f"== {file}\n{found.text}")
+        failed |= bool(found.problems)
+    sys.exit(int(failed))
+
+
+@cli.command()
+@click.argument("recipe", type=click.Path(path_type=Path))
+@OVERRIDES
+@click.option("--row", metavar="SOURCE", help="The row to show, by its source (file.jsonl:17).")
+@click.option("--ids", is_flag=True, help="Print the ids as well.")
+def preview(recipe: Path, overrides: tuple[str, ...], row: str | None, ids: bool) -> None:
+    """Show what is trained, token by token."""
+    from seodang.data import preview as previews
+    from seodang.recipe import DPO, SFT
+    from seodang.recipe_file import load_recipe
+
+    stage = load_recipe(recipe, overrides).recipe
+    if not isinstance(stage, (SFT, DPO)):
+        text = "{file} is a `{stage}` recipe; preview looks at sft and dpo."
+        raise SeodangError(text, file=recipe, stage=stage.stage)
+    previews.show(*previews.preview(stage, row), ids=ids)
+
+
+@cli.command()
+@click.argument("recipe", type=click.Path(path_type=Path))
+@OVERRIDES
+def show(recipe: Path, overrides: tuple[str, ...]) -> None:
+    """Show every value of a recipe and where it comes from."""
+    from seodang.recipe_file import explain, load_recipe
+    from seodang.runs import dump_json
+
+    loaded: Loaded = load_recipe(recipe, overrides)
+    lines = [(path, dump_json(value), origin) for path, value, origin in explain(loaded)]
+    wide = max(len(path) for path, _, _ in lines)
+    for path, value, origin in lines:
+        click.echo(f"{path:<{wide}}  {value}  ({origin})")
+
+
+@cli.command()
+@click.argument("stage", required=False)
+def schema(stage: str | None) -> None:
+    """Print the JSON schema of a stage, or of every recipe, for editors."""
+    from pydantic import TypeAdapter
+
+    from seodang.recipe import STAGES, Recipe, stage_class
+    from seodang.runs import dump_json
+
+    if stage is not None and stage not in STAGES:
+        raise SeodangError("There is no stage `{stage}` (known: {names}).", stage=stage, names=", ".join(STAGES))
+    kind: Any = Recipe if stage is None else stage_class(stage)
+    click.echo(dump_json(TypeAdapter(kind).json_schema(), indent=2))
+
+
+@cli.command()
+@click.argument("file", type=click.Path(path_type=Path))
+def inspect(file: Path) -> None:
+    """Say what a file is: container, encoding, format, lengths, defects, three rows."""
+    from seodang.data import inspect as inspecting
+
+    click.echo(inspecting.render(inspecting.inspect(str(file))))
+
+
+@cli.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--model", required=True, help="A model folder, a run, or a name on the Hub.")
+@click.option("--out", type=click.Path(path_type=Path), help="Where the recipes go (default: recipes/<file>).")
+def init(files: tuple[Path, ...], model: str, out: Path | None) -> None:
+    """Look at data files and write numbered recipes for them, with a comment per decision."""
+    from seodang.data import init as initialising
+
+    written = initialising.write_recipes([str(file) for file in files], model, out)
+    for path in written:
+        click.echo(f"wrote {path}")
+    click.echo(f"next: seodang run {written[0].parent}")
+
+
+@cli.command()
+def doctor() -> None:
+    """Versions, hardware, the dtype that would be chosen, and what is missing."""
+    from seodang.doctor import examine
+
+    findings = examine()
+    wide = max(len(finding.subject) for finding in findings)
+    for finding in findings:
+        click.echo(f"{'ok ' if finding.good else 'NO '} {finding.subject:<{wide}}  {finding.found}")
+    sys.exit(int(not all(finding.good for finding in findings)))
+
+
+@cli.command()
+@click.argument("run_path", metavar="RUN", type=click.Path(path_type=Path))
+def chat(run_path: Path) -> None:
+    """Talk to a run's model."""
+    from seodang.serving.chat import chat as talk
+
+    talk(run_path)
+
+
+if __name__ == "__main__":
+    main()

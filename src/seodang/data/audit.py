@@ -1,0 +1,131 @@
+"""`seodang check`: the audit of a recipe and its whole data set before anything is paid for. No torch in here.
+
+For a stage that trains on conversations or pairs every row is encoded as the trainer will see it. An input that another
+stage has not made yet is said and is no failure; a broken threshold is a problem, and `check` and `run` end with 1.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from seodang import runs
+from seodang.data.dataset import TrainingRows, training_rows
+from seodang.encoding import Encoded
+from seodang.errors import CheckFailed, DataError
+from seodang.recipe import DPO, SFT, Prepare, Stage
+
+
+@dataclass(slots=True)
+class Audit:
+    """What the check found: facts to print, inputs that are not made yet, and problems."""
+
+    stage: str
+    facts: dict[str, str] = field(default_factory=dict)
+    pending: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """The summary: a line per fact, then what is missing, then the problems."""
+        lines = [f"  {name:<10} {value}" for name, value in self.facts.items()]
+        lines += [f"  not made yet: {text}" for text in self.pending]
+        return "\n".join([f"check ({self.stage}):", *lines, *(f"  PROBLEM: {text}" for text in self.problems)])
+
+    def require(self) -> None:
+        """Raise CheckFailed where a threshold is broken."""
+        if self.problems:
+            raise CheckFailed("The check found problems:\n{lines}", lines="\n".join(f"  {p}" for p in self.problems))
+
+
+def check(recipe: Stage) -> Audit:
+    """Audit a recipe. Raises the error of what is plainly wrong (a missing file, a template that does not fit)."""
+    audit = Audit(recipe.stage)
+    audit.pending = [f"{run} (run its recipe first)" for run in missing_runs(recipe)]
+    _require_files(recipe)
+    if isinstance(recipe, Prepare):
+        audit.facts["sources"] = ", ".join(source.path or str(source.run) for source in recipe.sources)
+    if isinstance(recipe, (SFT, DPO)) and not audit.pending:
+        _audit_rows(recipe, training_rows(recipe), audit)
+    return audit
+
+
+def missing_runs(recipe: Stage) -> list[str]:
+    """The runs that a recipe names and that are not finished."""
+    named = dict.fromkeys(_values(recipe.model_dump(mode="json"), ("run",)))
+    return [run for run in named if not runs.is_finished(Path(run))]
+
+
+def _require_files(recipe: Stage) -> None:
+    missing = [p for p in _values(recipe.model_dump(mode="json"), ("path", "train")) if not Path(p).exists()]
+    if missing:
+        raise DataError(
+            "The file {paths} does not exist. A relative path starts at the working directory, one that starts with "
+            "`./` at the recipe's folder.",
+            paths=", ".join(missing),
+        )
+
+
+def _values(data: Any, keys: Sequence[str]) -> list[str]:
+    if isinstance(data, dict):
+        own = [value for key, value in data.items() if key in keys and isinstance(value, str)]
+        return own + [found for value in data.values() for found in _values(value, keys)]
+    return [found for value in data for found in _values(value, keys)] if isinstance(data, list) else []
+
+
+def _audit_rows(recipe: SFT | DPO, rows: TrainingRows, audit: Audit) -> None:
+    ledger, facts = rows.ledger.close(), supervision(rows)
+    trained = f"{facts['trained_tokens']:,} ({facts['trained_share']:.0%})"
+    low, middle, high = facts["length"]
+    limit = recipe.data.max_length
+    audit.facts["rows"] = runs.ledger_line(ledger)
+    audit.facts["split"] = f"{len(rows.train)} train, {len(rows.eval)} eval"
+    audit.facts["tokens"] = f"{facts['tokens']:,} of which trained {trained}"
+    audit.facts["length"] = f"{low} … {middle} … {high} tokens (shortest, median, longest; limit {limit})"
+    audit.facts["stop"] = (
+        f"trained in {facts['stop_share']:.1%} of rows ({', '.join(rows.chat.renderer.stops)}); "
+        f"{facts['control_strings']} typed control strings kept as text; {facts['border_cuts']} borders cut"
+    )
+    _thresholds(recipe, ledger, facts, audit)
+
+
+def _thresholds(recipe: SFT | DPO, ledger: dict[str, Any], facts: dict[str, Any], audit: Audit) -> None:
+    share = 1 - ledger["kept"] / max(ledger["read"], 1)
+    if share > recipe.check.max_drop_ratio:
+        audit.problems.append(f"{share:.1%} of rows are dropped; check.max_drop_ratio is {recipe.check.max_drop_ratio}")
+    if facts["stop_share"] < recipe.check.min_stop_ratio:
+        audit.problems.append(
+            f"the stop token is trained in {facts['stop_share']:.1%} of rows; check.min_stop_ratio is "
+            f"{recipe.check.min_stop_ratio}"
+        )
+
+
+def supervision(rows: TrainingRows) -> dict[str, Any]:
+    """What is trained, over all training rows: tokens, trained tokens, lengths, stops, typed control strings."""
+    encoded = [row for row in rows.train if isinstance(row, Encoded)]
+    if not encoded:  # pairs: both answers are trained, each ends in its stop
+        lengths = [row.length for row in rows.train]
+        trained = sum(len(row.chosen) + len(row.rejected) for row in rows.train)
+        total = trained + sum(len(row.prompt) for row in rows.train)
+        stops = [row.chosen[-1] in rows.chat.stop_ids and row.rejected[-1] in rows.chat.stop_ids for row in rows.train]
+        return _facts(lengths, total, trained, stops)
+    lengths = [len(row.input_ids) for row in encoded]
+    facts = _facts(lengths, sum(lengths), sum(row.trained for row in encoded), [row.stop_trained for row in encoded])
+    facts["border_cuts"] = sum(row.border_cuts for row in encoded)
+    facts["control_strings"] = sum(row.control_strings for row in encoded)
+    return facts
+
+
+def _facts(lengths: list[int], total: int, trained: int, stops: list[bool]) -> dict[str, Any]:
+    return {
+        "tokens": total,
+        "trained_tokens": trained,
+        "trained_share": trained / total,
+        "length": (min(lengths), int(statistics.median(lengths)), max(lengths)),
+        "stop_share": sum(stops) / len(stops),
+        "border_cuts": 0,
+        "control_strings": 0,
+    }

@@ -1,0 +1,242 @@
+"""What a recipe's `data:` names → records → encoded rows, with a ledger: every row is kept or dropped for a reason.
+
+`training_rows(recipe)` is what `check`, `preview` and the trainers share; the encoding of the last recipe is kept in
+the process, so that `run` trains on exactly the rows that its check has counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from seodang import runs
+from seodang.data import formats
+from seodang.data.sources import read_rows
+from seodang.encoding import Chat, Encoded, make_chat
+from seodang.errors import DataError
+from seodang.recipe import DPO, SFT, TrainData
+from seodang.records import Conversation, Preference, Prompt, Record
+from seodang.runs import Ledger, hash_text
+from seodang.tokenization import load_light
+
+EVIDENCE_ROWS = 200
+READS: dict[str, tuple[type, ...]] = {
+    "messages": (Conversation,),
+    "preference": (Preference,),
+    "prompts": (Conversation, Prompt),
+}
+"""What a stage can read → the nouns that serve it."""
+
+
+@dataclass(slots=True)
+class Rows:
+    """The records of a recipe's data, and the ledger with those dropped so far; whoever uses a row counts it kept."""
+
+    train: list[Record]
+    eval: list[Record]
+    ledger: Ledger = field(default_factory=Ledger)
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedPair:
+    """A preference pair in ids; chosen and rejected each end in their stop."""
+
+    prompt: list[int]
+    chosen: list[int]
+    rejected: list[int]
+    source: str = ""
+
+    @property
+    def length(self) -> int:
+        """Tokens of the longer side with its prompt."""
+        return len(self.prompt) + max(len(self.chosen), len(self.rejected))
+
+
+@dataclass(slots=True)
+class TrainingRows:
+    """Encoded rows of a recipe with the records they came from, in the same order."""
+
+    chat: Chat
+    train: list[Any]
+    eval: list[Any]
+    records: list[Record]
+    ledger: Ledger
+
+
+def load_rows(data: TrainData, reads: str) -> Rows:
+    """Read `data.run` or `data.train` and `data.eval` as records. `reads` is `messages`, `preference` or `prompts`."""
+    rows = Rows([], [])
+    if data.run:
+        folder = runs.finished_run(data.run, "data.run")
+        _require_rows(folder)
+        rows.train = list(_records(folder / runs.TRAIN, formats.Auto(), reads))
+        if (folder / runs.EVAL).exists():
+            rows.eval = list(_records(folder / runs.EVAL, formats.Auto(), reads))
+        return rows
+    train = list(_records(Path(str(data.train)), data.format, reads))
+    if isinstance(data.eval, str):
+        return Rows(train, list(_records(Path(data.eval), data.format, reads)))
+    share = data.eval or 0.0
+    for record in train:
+        (rows.eval if held_out(record, share) else rows.train).append(record)
+    return rows
+
+
+def held_out(record: Record, share: float) -> bool:
+    """Whether a record falls into the held-out share, by the hash of its content: adding rows reshuffles nothing."""
+    content = {key: value for key, value in record.to_row().items() if key != "source"}
+    return int(hash_text(runs.dump_json(content))[:8], 16) < share * 2**32
+
+
+def _require_rows(folder: Path) -> None:
+    if not (folder / runs.TRAIN).exists():
+        raise DataError(
+            "data.run: the run {path} holds no {name}; it is a `{stage}` run. Name a run that makes rows.",
+            path=folder,
+            name=runs.TRAIN,
+            stage=(runs.manifest(folder) or {}).get("stage", "?"),
+        )
+
+
+def _records(path: Path, kind: Any, reads: str) -> Iterator[Record]:
+    rows = read_rows(str(path))
+    if isinstance(kind, formats.Auto):
+        head = [item for item in islice(rows, EVIDENCE_ROWS)]
+        kind = formats.decide([row for row, _ in _good(head)], str(path))
+        rows = iter([*head, *rows])
+    for row, source in _good(rows):
+        record = kind.parse(row, source)
+        if not isinstance(record, READS[reads]):
+            raise DataError(
+                "{source}: this stage reads {wanted}, and the row is a {found}. {way_out}",
+                source=source,
+                wanted=" or ".join(noun.__name__.lower() + "s" for noun in READS[reads]),
+                found=type(record).__name__.lower(),
+                way_out=_WAY_OUT[reads],
+            )
+        yield record
+
+
+_WAY_OUT = {
+    "messages": "Every row needs an answer: `messages` that end with an assistant turn, or instruction and output.",
+    "preference": "It needs `prompt`, `chosen` and `rejected` in every row.",
+    "prompts": "It needs a `prompt` or `messages` in every row.",
+}
+
+
+def _good(rows: Any) -> Iterator[tuple[dict[str, Any], str]]:
+    for row, source in rows:
+        if isinstance(row, DataError):
+            raise row
+        yield row, source
+
+
+def encode_rows(rows: Rows, chat: Chat, data: TrainData) -> TrainingRows:
+    """Conversations → training rows under `max_length`; a longer one is dropped and counted, or stops the run."""
+    found = TrainingRows(chat, [], [], [], rows.ledger)
+    for part, records in ((found.train, rows.train), (found.eval, rows.eval)):
+        for record in records:
+            row = chat.encode(record)  # type: ignore[arg-type]
+            if _fits(len(row.input_ids), record, data, rows.ledger):
+                part.append(row)
+                if part is found.train:
+                    found.records.append(record)
+    return found
+
+
+def encode_pairs(rows: Rows, chat: Chat, data: TrainData) -> TrainingRows:
+    """Preference pairs → ids under `max_length`; pairs whose two sides are one text are dropped and counted."""
+    found = TrainingRows(chat, [], [], [], rows.ledger)
+    for part, records in ((found.train, rows.train), (found.eval, rows.eval)):
+        for record in records:
+            pair = EncodedPair(*chat.encode_preference(record), source=record.source)  # type: ignore[arg-type]
+            if pair.chosen == pair.rejected:
+                rows.ledger.drop("chosen_equals_rejected", record.to_row())
+            elif _fits(pair.length, record, data, rows.ledger):
+                part.append(pair)
+                if part is found.train:
+                    found.records.append(record)
+    return found
+
+
+def _fits(length: int, record: Record, data: TrainData, ledger: Ledger) -> bool:
+    if length <= data.max_length:
+        ledger.keep()
+        return True
+    if data.over_length == "error":
+        raise DataError(
+            "{source}: the row has {length} tokens and `data.max_length` is {limit}. Raise it, or write "
+            "`data.over_length: drop` to drop and count such rows; an answer is never cut.",
+            source=record.source,
+            length=length,
+            limit=data.max_length,
+        )
+    ledger.drop("over_length", record.to_row() | {"tokens": length})
+    return False
+
+
+_last: dict[str, TrainingRows] = {}
+
+
+def training_rows(recipe: SFT | DPO) -> TrainingRows:
+    """The encoded rows of an `sft` or `dpo` recipe. Raises DataError where none is left to train on."""
+    key = runs.dump_json(recipe.model_dump(mode="json", exclude={"output_dir", "training", "adapter"}))
+    if key not in _last:
+        _last.clear()
+        _last[key] = _training_rows(recipe)
+    return _last[key]
+
+
+def _training_rows(recipe: SFT | DPO) -> TrainingRows:
+    chat = recipe_chat(recipe)
+    rows = load_rows(recipe.data, recipe.reads)
+    encode = encode_pairs if isinstance(recipe, DPO) else encode_rows
+    found = encode(rows, chat, recipe.data)
+    if not found.train:
+        raise DataError(
+            "No row is left to train on: {read} read, dropped {dropped}. {way_out}",
+            read=found.ledger.read,
+            dropped=", ".join(f"{n} {reason}" for reason, n in sorted(found.ledger.dropped.items())) or "none",
+            way_out=_empty_way_out(found.ledger),
+        )
+    return found
+
+
+def _empty_way_out(ledger: Ledger) -> str:
+    if "chosen_equals_rejected" in ledger.dropped:
+        return "Where chosen equals rejected there is nothing to prefer; look at the file with `seodang inspect`."
+    if "over_length" in ledger.dropped:
+        return "Raise `data.max_length`."
+    return "Look at the file with `seodang inspect`."
+
+
+def recipe_chat(recipe: SFT | DPO) -> Chat:
+    """The chat of a recipe's model and template, without torch."""
+    tokenizer = load_light(tokenizer_path(recipe), recipe.model.revision)
+    own = recipe.template in (None, "model")
+    return make_chat(tokenizer, None if own else recipe.template, recipe.template_override, recipe.thinking)
+
+
+def tokenizer_path(recipe: Any) -> str:
+    """Where the tokenizer of a recipe's model lies: the run's own folder, or the model's."""
+    if recipe.model.run:
+        return str(runs.weights_of(runs.finished_run(recipe.model.run, "model.run")))
+    return str(recipe.model.name_or_path)
+
+
+def sample_row(rows: TrainingRows, source: str | None = None) -> tuple[Encoded, Record]:
+    """One training row to look at: the first, or the one with this source."""
+    for index, record in enumerate(rows.records):
+        if source is None or record.source == source:
+            row = rows.train[index]
+            return (row if isinstance(row, Encoded) else _chosen_row(rows.chat, record)), record
+    raise DataError("There is no training row with the source {source}.", source=source)
+
+
+def _chosen_row(chat: Chat, record: Record) -> Encoded:
+    assert isinstance(record, Preference)
+    prompt, chosen, _ = chat.encode_preference(record)
+    return Encoded(prompt + chosen, [-100] * len(prompt) + chosen, source=record.source)

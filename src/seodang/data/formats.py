@@ -1,0 +1,300 @@
+"""How a row is written: one class per format, each with `parse(row, source) -> Record`, and `auto`, which decides.
+
+    alpaca              {"instruction", "input"?, "output"}             → Conversation
+    messages            {"messages": [{"role", "content"}, …]}          → Conversation
+    sharegpt            {"conversations": [{"from", "value"}, …]}       → Conversation
+    prompt_completion   {"prompt", "completion"}                        → Conversation
+    pair                {"prompt", "chosen", "rejected"}                → Preference
+    prompt              {"prompt"}                                      → Prompt
+    text                {"text"}                                        → Text
+
+All turns are kept, a role that is not in `ROLE_NAMES` is an error, and so is a row without the answer it should have.
+Columns that a format does not name (id, url, …) never become part of a prompt.
+
+To add one: a class with `parse`, `fits` and `columns`, and its name in the union at the bottom.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field
+
+from seodang.errors import DataError
+from seodang import records
+from seodang.data.turns import ROW
+from seodang.schema import Schema, by_name
+
+Row = Mapping[str, Any]
+
+_COLUMNS = {
+    "instruction": ("instruction", "question", "prompt", "query", "질문", "지시문"),
+    "input": ("input", "context", "입력", "맥락"),
+    "output": ("output", "response", "answer", "답변", "응답"),
+}
+def _conversation(messages: tuple[Message, ...], row: Row, source: str) -> Conversation:
+    accept, task = row.get("accept"), row.get("task")
+    forms = tuple(form for form in accept if isinstance(form, str)) if isinstance(accept, list) else ()
+    return Conversation(with_system(messages, row), source, forms, task if isinstance(task, str) else "")
+
+
+class Alpaca(Schema):
+    """An instruction, an optional input, and the answer (Taori et al. 2023), whatever the columns are called."""
+
+    makes: ClassVar[str] = "messages"
+
+    kind: Literal["alpaca"] = "alpaca"
+    instruction: str = "instruction"
+    """The column of the instruction."""
+    input: str = "input"
+    """The column of the input; `""`, null, `입력없음` and `<noinput>` in it mean that there is none."""
+    output: str = "output"
+    """The column of the answer."""
+
+    def parse(self, row: Row, source: str) -> Record:
+        """A Conversation; turns in `history` ([[question, answer], …]) and a `system` text come first."""
+        instruction, answer = text_of(row.get(self.instruction)), text_of(row.get(self.output))
+        if instruction is None:
+            raise row_error(source, f"the row has no `{self.instruction}`")
+        if answer is None or not answer.strip():
+            raise row_error(source, f"the row has no answer: `{self.output}` is {'missing' if answer is None else 'empty'}")
+        given = text_of(row.get(self.input)) or ""
+        given = "" if given.strip().lower() in NO_INPUT else given
+        user = instruct(instruction, given) if instruction.strip() else Message("user", given)
+        messages = (*history_of(row.get("history"), source), user, Message("assistant", answer))
+        return _conversation(messages, row, source)
+
+    @classmethod
+    def fits(cls, row: Row) -> Self | None:
+        """This format with the row's own column names, where the row has an instruction and a place for an answer."""
+        named = {key: next((name for name in names if name in row), None) for key, names in _COLUMNS.items()}
+        if not isinstance(row.get(named["instruction"] or ""), str):
+            return None
+        if named["output"] is None or not isinstance(row[named["output"]], str | None):
+            return None
+        return cls(**{key: name for key, name in named.items() if name})
+
+    @property
+    def columns(self) -> frozenset[str]:
+        """The columns that are read."""
+        return frozenset({self.instruction, self.input, self.output, "history", "system", "accept", "task"})
+
+
+class Messages(Schema):
+    """A list of turns with role and content, as transformers and TRL write it; this project's own shape too."""
+
+    makes: ClassVar[str] = "messages"
+    columns: ClassVar[frozenset[str]] = frozenset({"messages", "system", "accept", "task"})
+
+    kind: Literal["messages"] = "messages"
+
+    def parse(self, row: Row, source: str) -> Record:
+        """A Conversation that ends with an answer."""
+        turns = with_answer(turns_of(row.get("messages"), source, "messages"), source, "messages")
+        return _conversation(turns, row, source)
+
+    @classmethod
+    def fits(cls, row: Row) -> Self | None:
+        """This format, where the row has a list `messages`."""
+        return cls() if isinstance(row.get("messages"), list) else None
+
+
+class ShareGPT(Schema):
+    """A list of turns with from and value (human, gpt), as ShareGPT and Vicuna write it."""
+
+    makes: ClassVar[str] = "messages"
+    columns: ClassVar[frozenset[str]] = frozenset({"conversations", "system", "accept", "task"})
+
+    kind: Literal["sharegpt"] = "sharegpt"
+
+    def parse(self, row: Row, source: str) -> Record:
+        """A Conversation that ends with an answer."""
+        turns = with_answer(turns_of(row.get("conversations"), source, "conversations"), source, "conversations")
+        return _conversation(turns, row, source)
+
+    @classmethod
+    def fits(cls, row: Row) -> Self | None:
+        """This format, where the row has a list `conversations` and no pair of answers beside it."""
+        return cls() if isinstance(row.get("conversations"), list) and "chosen" not in row else None
+
+
+class PromptCompletion(Schema):
+    """A prompt and its completion, as texts or as turns (TRL's prompt-completion)."""
+
+    makes: ClassVar[str] = "messages"
+    columns: ClassVar[frozenset[str]] = frozenset({"prompt", "completion", "system", "accept", "task"})
+
+    kind: Literal["prompt_completion"] = "prompt_completion"
+
+    def parse(self, row: Row, source: str) -> Record:
+        """A Conversation that ends with an answer."""
+        prompt = side_of(row.get("prompt"), source, "prompt", "user")
+        completion = with_answer(side_of(row.get("completion"), source, "completion", "assistant"), source, "completion")
+        return _conversation(prompt + completion, row, source)
+
+    @classmethod
+    def fits(cls, row: Row) -> Self | None:
+        """This format, where the row has both columns and no `label` that says whether the completion is good."""
+        return cls() if "prompt" in row and "completion" in row and "label" not in row else None
+
+
+class Pair(Schema):
+    """A prompt with a chosen and a rejected answer: texts, turns, lists of turns, or beside ShareGPT turns."""
+
+    makes: ClassVar[str] = "preference"
+    columns: ClassVar[frozenset[str]] = frozenset(
+        {"prompt", "instruction", "input", "question", "conversations", "chosen", "rejected", "system"}
+    )
+
+    kind: Literal["pair"] = "pair"
+
+    def parse(self, row: Row, source: str) -> Record:
+        """A Preference. Where both answers are whole conversations, the turns that they share are the prompt."""
+        chosen = with_answer(side_of(row.get("chosen"), source, "chosen", "assistant"), source, "chosen")
+        rejected = with_answer(side_of(row.get("rejected"), source, "rejected", "assistant"), source, "rejected")
+        prompt = self._prompt(row, source)
+        shared = _shared(chosen, rejected)
+        if shared and prompt != shared:
+            prompt = shared if shared[-len(prompt) :] == prompt else prompt + shared
+        if not prompt:
+            raise row_error(source, "the row has no `prompt`")
+        return Preference(with_system(prompt, row), chosen[len(shared) :], rejected[len(shared) :], source)
+
+    def _prompt(self, row: Row, source: str) -> tuple[Message, ...]:
+        if "conversations" in row:
+            return turns_of(row["conversations"], source, "conversations")
+        if isinstance(row.get("instruction"), str):
+            given = text_of(row.get("input")) or ""
+            return (instruct(row["instruction"], "" if given.strip().lower() in NO_INPUT else given),)
+        name = next((name for name in ("prompt", "question") if row.get(name) is not None), None)
+        return side_of(row[name], source, name, "user") if name else ()
+
+    @classmethod
+    def fits(cls, row: Row) -> Self | None:
+        """This format, where the row has both answers."""
+        return cls() if "chosen" in row and "rejected" in row else None
+
+
+def _shared(chosen: tuple[Message, ...], rejected: tuple[Message, ...]) -> tuple[Message, ...]:
+    """The turns with which both sides begin, short of their last answers."""
+    count = 0
+    for left, right in zip(chosen[:-1], rejected[:-1], strict=False):
+        if left != right:
+            break
+        count += 1
+    return chosen[:count]
+
+
+class PromptOnly(Schema):
+    """A prompt that waits for an answer."""
+
+    makes: ClassVar[str] = "prompt"
+    columns: ClassVar[frozenset[str]] = frozenset({"prompt", "system"})
+
+    kind: Literal["prompt"] = "prompt"
+
+    def parse(self, row: Row, source: str) -> Record:
+        """A Prompt."""
+        return Prompt(with_system(side_of(row.get("prompt"), source, "prompt", "user"), row), source)
+
+    @classmethod
+    def fits(cls, row: Row) -> Self | None:
+        """This format, where the row has a prompt and nothing that could be its answer."""
+        answers = {"chosen", "rejected", "completion", "messages", "conversations", "label", *_COLUMNS["output"]}
+        return cls() if isinstance(row.get("prompt"), str | list) and not answers & row.keys() else None
+
+
+class PlainText(Schema):
+    """Plain text without turns, for tokenizers and pretraining."""
+
+    makes: ClassVar[str] = "text"
+    columns: ClassVar[frozenset[str]] = frozenset({"text"})
+
+    kind: Literal["text"] = "text"
+
+    def parse(self, row: Row, source: str) -> Record:
+        """A Text."""
+        text = text_of(row.get("text"))
+        if text is None:
+            raise row_error(source, "the row has no `text`")
+        return Text(text, source)
+
+    @classmethod
+    def fits(cls, row: Row) -> Self | None:
+        """This format, where the row has a text and no label for it."""
+        return cls() if isinstance(row.get("text"), str) and "label" not in row else None
+
+
+class Auto(Schema):
+    """Decided from many rows, and refused where none or two of the others fit."""
+
+    kind: Literal["auto"] = "auto"
+
+    def parse(self, row: Row, source: str) -> Record:
+        """The record of one row, decided from this row alone; over a file, `settle` decides once."""
+        return decide([row], source).parse(row, source)
+
+
+Known = Alpaca | Messages | ShareGPT | PromptCompletion | Pair | PromptOnly | PlainText
+Format = Annotated[Auto | Known, Field(discriminator="kind"), by_name]
+
+_KNOWN: tuple[type[Known], ...] = (Alpaca, Messages, ShareGPT, PromptCompletion, Pair, PromptOnly, PlainText)
+FIT = 0.9
+"""A format fits a file when it fits this share of the rows looked at; the others are named one by one when read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Which format a file has, and why: how many of the rows looked at each format fits."""
+
+    format: Known
+    fits: dict[str, int]
+    looked_at: int
+    unread: tuple[str, ...]
+    """Columns that the format does not read."""
+
+    def __str__(self) -> str:
+        ignored = f"; not read: {', '.join(self.unread)}" if self.unread else ""
+        return f"{self.format.kind} ({self.fits.get(self.format.kind, 0)} of {self.looked_at} rows fit{ignored})"
+
+
+def settle(wanted: Format, rows: Sequence[Row], where: str = "the rows") -> Decision:
+    """The format to read rows with: the one that is wanted, or for `auto` the only one that fits `rows`.
+
+    Raises DataError, naming the columns, where none fits or two do.
+    """
+    found = [kind.fits(row) for row in rows for kind in _KNOWN]
+    fits = Counter(one.kind for one in found if one)
+    if isinstance(wanted, Auto):
+        fitting = [kind for kind, count in fits.items() if count >= FIT * len(rows)]
+        if len(fitting) != 1:
+            raise _undecided(rows, fits, fitting, where)
+        wanted = Counter(one for one in found if one and one.kind == fitting[0]).most_common(1)[0][0]
+    columns = dict.fromkeys(name for row in rows for name in row)
+    return Decision(wanted, dict(fits), len(rows), tuple(name for name in columns if name not in wanted.columns))
+
+
+def decide(rows: Sequence[Row], where: str = "the rows") -> Known:
+    """The only format that fits `rows`. Raises DataError where none fits or two do."""
+    return settle(Auto(), rows, where).format
+
+
+def _undecided(rows: Sequence[Row], fits: Counter[str], fitting: list[str], where: str) -> DataError:
+    columns = Counter(name for row in rows for name in row)
+    kinds = " · ".join(kind.model_fields["kind"].default for kind in _KNOWN)
+    if fitting:
+        what = f"{' and '.join(fitting)} both fit"
+    else:
+        part = ", ".join(f"{kind} {count}" for kind, count in fits.most_common())
+        what = f"no known format fits (of {len(rows)} rows: {part or 'none fits any'})"
+    return DataError(
+        "{where}: {what}. The columns are {columns}. Name the format with `format:` ({kinds}); for an alpaca file "
+        "with other column names: `format: {{kind: alpaca, instruction: …, output: …}}`.",
+        where=where,
+        what=what,
+        columns=", ".join(columns) or "none",
+        kinds=kinds,
+    )

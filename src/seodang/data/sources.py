@@ -1,0 +1,269 @@
+"""Rows out of a file, each with the place it came from ("seed.jsonl:17").
+
+Read now: JSON lines, a JSON array, JSON objects one after the other (pretty-printed or not), and `.txt` with one text
+per line; UTF-8 with or without a byte-order mark; any line ends. What a file is decides its content, not its name:
+a `.jsonl` that holds one array is an array. Everything else is one `DataError` that says what it is and what to do.
+
+A row that cannot be read comes out as a `DataError` beside its place, so that the caller stops or counts it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from seodang.errors import DataError
+
+Row = dict[str, Any]
+
+_MAGIC = (
+    (b"\x1f\x8b", "gzip-compressed", "Unpack it first (`gunzip`)."),
+    (b"\x28\xb5\x2f\xfd", "zstd-compressed", "Unpack it first (`unzstd`)."),
+    (b"PK\x03\x04", "a zip archive or an Excel workbook", "Unpack it, or save the sheet as JSON lines, first."),
+    (b"PAR1", "a parquet file", 'Write it as JSON lines first: `pandas.read_parquet(…).to_json(…, orient="records", '
+     'lines=True, force_ascii=False)`.'),
+    (b"\xff\xfe", "UTF-16 text", "Save it as UTF-8 first: `iconv -f UTF-16 -t UTF-8 FILE`."),
+    (b"\xfe\xff", "UTF-16 text", "Save it as UTF-8 first: `iconv -f UTF-16 -t UTF-8 FILE`."),
+)  # fmt: skip
+_TABLES = {
+    ".csv": ("comma-separated values", "pandas.read_csv(…)"),
+    ".tsv": ("tab-separated values", 'pandas.read_csv(…, sep="\\t", quoting=3)'),
+}
+_BOM = b"\xef\xbb\xbf"
+_HEAD = 1 << 16
+_SPACE = re.compile(r"\s*")
+_READS = "seodang reads JSON lines, a JSON array, and .txt files with one text per line"
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """How a file holds its rows, decided from its first bytes."""
+
+    kind: Literal["lines", "array", "objects", "text"]
+    """JSON lines · one JSON array · JSON objects over several lines each · a text per line."""
+    encoding: Literal["utf-8", "utf-8-sig"]
+    line_ends: Literal["LF", "CRLF", "CR"]
+
+
+def sniff(path: str | Path) -> Container:
+    """What kind of file this is. Raises DataError when it is missing, empty, or nothing that is read here."""
+    path = Path(path)
+    head = _head(path)
+    for magic, name, advice in _MAGIC:
+        if head.startswith(magic):
+            raise DataError("{where} is {name}. {advice}", where=path.name, name=name, advice=advice)
+    if path.suffix.lower() in _TABLES:
+        name, reader = _TABLES[path.suffix.lower()]
+        raise DataError(
+            "{where} holds {name}; {reads}. Write it as JSON lines first: "
+            '`{reader}.to_json(…, orient="records", lines=True, force_ascii=False)`.',
+            where=path.name,
+            name=name,
+            reads=_READS,
+            reader=reader,
+        )
+    encoding: Literal["utf-8", "utf-8-sig"] = "utf-8-sig" if head.startswith(_BOM) else "utf-8"
+    return Container(_kind(path, head.removeprefix(_BOM).lstrip()[:1]), encoding, _line_ends(head))
+
+
+def read_rows(path: str | Path) -> Iterator[tuple[Row | DataError, str]]:
+    """The rows of a file in order, each as a dictionary (or the DataError that it is) with its place.
+
+    Raises DataError at once for a file that cannot be read at all: missing, empty, not UTF-8, of another kind.
+    """
+    path = Path(path)
+    container = sniff(path)
+    if container.kind == "text":
+        return _text_rows(path, container)
+    if container.kind == "lines":
+        return _line_rows(path, container)
+    return _document_rows(path, container)
+
+
+def _head(path: Path) -> bytes:
+    if path.is_dir():
+        raise DataError("{where} is a folder. Name the file in it to read.", where=path)
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+            while head and not head.removeprefix(_BOM).strip() and (more := file.read(_HEAD)):
+                head = more
+    except FileNotFoundError:
+        raise DataError("The file {where} does not exist.{near}", where=path, near=_near(path)) from None
+    except OSError as error:
+        raise DataError("The file {where} cannot be read: {why}.", where=path, why=error.strerror) from None
+    if not head.removeprefix(_BOM).strip():
+        raise DataError("{where}: the file is empty. Give a file with rows.", where=path.name)
+    return head
+
+
+def _near(path: Path) -> str:
+    names = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
+    near = difflib.get_close_matches(path.name, names, 1)
+    return f" Did you mean {path.with_name(near[0])}?" if near else " Paths start at the working directory."
+
+
+def _line_ends(head: bytes) -> Literal["LF", "CRLF", "CR"]:
+    if b"\r\n" in head:
+        return "CRLF"
+    return "CR" if b"\r" in head and b"\n" not in head else "LF"
+
+
+def _kind(path: Path, start: bytes) -> Literal["lines", "array", "objects", "text"]:
+    """JSON lines where the first line is a whole object; objects where the first one needs more lines than that."""
+    plain = path.suffix.lower() == ".txt"
+    if start == b"{":
+        first = next(raw for _, raw in _lines(path, "LF") if raw.strip())
+        if isinstance(_loads(first), dict):
+            return "lines"
+        if not plain:
+            return "objects" if _starts_with_object(path) else "lines"
+    if plain:
+        return "text"
+    if start == b"[":
+        return "array"
+    raise DataError(
+        "{where} is not JSON: it starts with {start}. {reads}; a file in which the turns of dialogues stand as plain "
+        "text has to be made into rows first.",
+        where=path.name,
+        start=repr(_first_line(path)[:40]),
+        reads=_READS,
+    )
+
+
+def _first_line(path: Path) -> str:
+    raw = next(raw for _, raw in _lines(path, "LF") if raw.strip())
+    return raw.decode("utf-8", "replace").strip()
+
+
+def _loads(raw: bytes | str) -> Any:
+    try:
+        return json.loads(raw, parse_constant=_no_number)
+    except ValueError:
+        return None
+
+
+def _no_number(name: str) -> None:
+    """NaN and the infinities, which pandas writes for a missing value and JSON does not know, read as null."""
+
+
+def _starts_with_object(path: Path) -> bool:
+    try:
+        found, _ = json.JSONDecoder().raw_decode(_text(path).lstrip())
+    except ValueError:
+        return False
+    return isinstance(found, dict)
+
+
+def _lines(path: Path, line_ends: str) -> Iterator[tuple[int, bytes]]:
+    """The lines of a file as bytes, numbered from 1, without a byte-order mark."""
+    with path.open("rb") as file:
+        lines = file.read().split(b"\r") if line_ends == "CR" else file
+        for number, raw in enumerate(lines, 1):
+            yield number, raw.removeprefix(_BOM) if number == 1 else raw
+
+
+def _line_rows(path: Path, container: Container) -> Iterator[tuple[Row | DataError, str]]:
+    for number, raw in _lines(path, container.line_ends):
+        if raw.strip():
+            place = f"{path.name}:{number}"
+            yield _line_row(raw, place), place
+
+
+def _line_row(raw: bytes, place: str) -> Row | DataError:
+    try:
+        row = json.loads(raw.decode("utf-8"), parse_constant=_no_number)
+    except UnicodeDecodeError as error:
+        return _not_utf8(place, raw, error)
+    except (ValueError, RecursionError) as error:
+        return DataError("{where}: the line is not valid JSON ({why}).", where=place, why=_why(error))
+    return row if isinstance(row, dict) else _not_object(row, place)
+
+
+def _text_rows(path: Path, container: Container) -> Iterator[tuple[Row | DataError, str]]:
+    for number, raw in _lines(path, container.line_ends):
+        place = f"{path.name}:{number}"
+        try:
+            text = raw.decode("utf-8").strip("\r\n")
+        except UnicodeDecodeError as error:
+            yield _not_utf8(place, raw, error), place
+            continue
+        if text.strip():
+            yield {"text": text}, place
+
+
+def _document_rows(path: Path, container: Container) -> Iterator[tuple[Row | DataError, str]]:
+    """The members of an array, or objects one after the other, each with the line where it begins.
+
+    A mistake ends the reading: nothing says where the next row would begin.
+    """
+    text = _text(path)
+    array = container.kind == "array"
+    decode = json.JSONDecoder(parse_constant=_no_number).raw_decode
+    line, last = 1, 0
+    at = _space(text, text.index("[") + 1 if array else 0)
+    while at < len(text) and not (array and text[at] == "]"):
+        line, last = line + text.count("\n", last, at), at
+        place = f"{path.name}:{line}"
+        try:
+            row, end = decode(text, at)
+        except (ValueError, RecursionError) as error:
+            yield _torn(path, text, getattr(error, "pos", at), _why(error))
+            return
+        yield row if isinstance(row, dict) else _not_object(row, place), place
+        at = _space(text, end)
+        if array and at < len(text) and text[at] != "]":
+            if text[at] != ",":
+                yield _torn(path, text, at, "a comma is missing between two rows")
+                return
+            at = _space(text, at + 1)
+    if array and (at >= len(text) or _space(text, at + 1) < len(text)):
+        yield _torn(path, text, at, "the array is not closed" if at >= len(text) else "text follows the array")
+
+
+def _space(text: str, at: int) -> int:
+    found = _SPACE.match(text, at)
+    return found.end() if found else at
+
+
+def _torn(path: Path, text: str, at: int, why: str) -> tuple[DataError, str]:
+    place = f"{path.name}:{text.count(chr(10), 0, at) + 1}"
+    return DataError("{where}: not valid JSON ({why}); no row after this one is read.", where=place, why=why), place
+
+
+def _text(path: Path) -> str:
+    data = path.read_bytes().removeprefix(_BOM)
+    try:
+        return data.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise _not_utf8(f"{path.name}:{line}", data, error) from None
+
+
+def _not_utf8(place: str, raw: bytes, error: UnicodeDecodeError) -> DataError:
+    try:
+        raw.decode("cp949")
+        guess = "it reads as CP949: `iconv -f CP949 -t UTF-8 FILE`"
+    except UnicodeDecodeError:
+        guess = "save it as UTF-8"
+    return DataError(
+        "{where}: not UTF-8 (byte 0x{byte:02x}); {guess}.", where=place, byte=raw[error.start], guess=guess
+    )
+
+
+def _not_object(row: Any, place: str) -> DataError:
+    names = {list: "a list", str: "a text", int: "a number", float: "a number", bool: "true or false"}
+    return DataError(
+        "{where}: a row must be a JSON object with named columns, this one is {what}.",
+        where=place,
+        what=names.get(type(row), "null"),
+    )
+
+
+def _why(error: Exception) -> str:
+    return f"{error.msg}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else "nested too deeply"

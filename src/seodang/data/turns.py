@@ -1,0 +1,138 @@
+"""Turns out of foreign rows: the one table of role names, and the shapes in which sets write a turn.
+
+A role that is not in `ROLE_NAMES` is an error; no turn is left out. Every error names the row and what to do.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from seodang.errors import DataError
+from seodang.records import INPUT_JOIN, Message, instruct
+
+Row = Mapping[str, Any]
+
+ROLE_NAMES = {
+    name: role
+    for role, names in {
+        "system": "system 시스템",
+        "user": "user human usr person client patient 사용자 사람 유저 질문 질문자 고객 환자 인간",
+        "assistant": "assistant gpt chatgpt bot bard ai model doctor 챗봇 봇 어시스턴트 비서 조수 보조 답변 답변자 의사",
+        "tool": "tool observation function_response",
+    }.items()
+    for name in names.split()
+}
+"""Every known name of a role, in lower case → the role."""
+
+NO_INPUT = frozenset({"", "입력없음", "입력 없음", "<noinput>", "<no input>", "noinput", "nan"})
+"""What sets write, in lower case, where an instruction has no input."""
+
+_TURN_KEYS = (("role", "content"), ("from", "value"))
+_WAY_OUT = "Mend or remove the row, or set `on_error: skip` to drop and count such rows."
+
+
+def row_error(source: str, what: str) -> DataError:
+    return DataError("{where}: {what}. {way_out}", where=source, what=what, way_out=_WAY_OUT)
+
+
+def text_of(value: Any) -> str | None:
+    """A text or a number as text; None for everything else."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+        return str(value)
+    return None
+
+
+def _parts(value: Any) -> str | None:
+    """The text of a content that is a text, or a list of text parts."""
+    if isinstance(value, list) and value and all(isinstance(p, dict) and p.get("type") == "text" for p in value):
+        texts = [part.get("text") for part in value]
+        return "".join(texts) if all(isinstance(text, str) for text in texts) else None
+    return text_of(value)
+
+
+def _role(name: Any, source: str) -> str:
+    role = ROLE_NAMES.get(name) if isinstance(name, str) else None
+    if role is None and isinstance(name, str):
+        role = ROLE_NAMES.get(name.strip().lower())
+    if role is None:
+        raise row_error(source, f"unknown role {name!r} (known: {', '.join(ROLE_NAMES)})")
+    return role
+
+
+def _message(turn: Any, source: str, default: str | None = None) -> Message:
+    """One turn, in the words of messages or of ShareGPT. `default` is the role of a turn that names none."""
+    if not isinstance(turn, dict):
+        raise row_error(source, f"a turn must be an object with role and content, got {turn!r:.40}")
+    for role_key, text_key in _TURN_KEYS:
+        if text_key in turn and (role_key in turn or default):
+            break
+    else:
+        raise row_error(source, f"a turn has neither role and content nor from and value (it has {', '.join(turn)})")
+    role = _role(turn[role_key], source) if role_key in turn else str(default)
+    content = _parts(turn[text_key])
+    if content is None:
+        raise row_error(source, f"the {role} turn has no text in `{text_key}`")
+    return Message(role, content, _input_at(turn, content, source), _trained(turn, source))
+
+
+def _input_at(turn: Row, content: str, source: str) -> int | None:
+    at = turn.get("input_at")
+    if at is None:
+        return None
+    if not isinstance(at, int) or content[at - len(INPUT_JOIN) : at] != INPUT_JOIN:
+        raise row_error(source, f"`input_at` is {at!r}, but no input begins there after an empty line")
+    return at
+
+
+def _trained(turn: Row, source: str) -> bool | None:
+    trained = turn.get("trained")
+    if trained is None or isinstance(trained, bool):
+        return trained
+    raise row_error(source, f"`trained` must be true or false, got {trained!r}")
+
+
+def turns_of(value: Any, source: str, column: str) -> tuple[Message, ...]:
+    if not isinstance(value, list) or not value:
+        raise row_error(source, f"`{column}` must be a list with at least one turn")
+    return tuple(_message(turn, source) for turn in value)
+
+
+def side_of(value: Any, source: str, column: str, role: str) -> tuple[Message, ...]:
+    """One side of a row: a text, one turn, or a list of turns."""
+    if isinstance(value, list):
+        return turns_of(value, source, column)
+    if isinstance(value, dict):
+        return (_message(value, source, default=role),)
+    content = text_of(value)
+    if content is None:
+        raise row_error(source, f"`{column}` is missing")
+    return (Message(role, content),)
+
+
+def with_answer(messages: tuple[Message, ...], source: str, column: str) -> tuple[Message, ...]:
+    """The turns, if the last one is an answer that says something."""
+    if messages[-1].role != "assistant":
+        raise row_error(source, f"the row has no answer: the last turn of `{column}` is the {messages[-1].role}'s")
+    if not messages[-1].content.strip():
+        raise row_error(source, f"the row has no answer: `{column}` ends with an empty one")
+    return messages
+
+
+def with_system(messages: tuple[Message, ...], row: Row) -> tuple[Message, ...]:
+    system = row.get("system")
+    if isinstance(system, str) and system.strip() and messages[0].role != "system":
+        return (Message("system", system), *messages)
+    return messages
+
+
+def history_of(value: Any, source: str) -> tuple[Message, ...]:
+    if not value:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in value):
+        raise row_error(source, "`history` must be a list of [question, answer]")
+    turns = [Message(role, text_of(text) or "") for pair in value for role, text in zip(("user", "assistant"), pair)]
+    return tuple(turns)

@@ -1,0 +1,71 @@
+"""`seodang doctor`: versions against the tested window, hardware, the dtype it would choose, what is missing."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from importlib import metadata
+
+OPTIONAL = {
+    "kiwipiepy": ("morphemes for Korean statistics and novelty", "pip install 'seodang[ko]'"),
+    "flash_attn": ("variable-length attention on NVIDIA GPUs", "pip install flash-attn"),
+    "vllm": ("fast generation on GPUs", "pip install vllm"),
+}
+"""Module → (what it speeds up or adds, the command that installs it)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the doctor: a subject, what was found, and whether it is as it should be."""
+
+    subject: str
+    found: str
+    good: bool = True
+
+
+def examine() -> list[Finding]:
+    """Look at this machine. Imports torch, so it takes a few seconds."""
+    return [*_versions(), *_hardware(), *_optional()]
+
+
+def _versions() -> list[Finding]:
+    from packaging.requirements import Requirement
+
+    try:
+        wanted = [Requirement(text) for text in metadata.requires("seodang") or []]
+    except metadata.PackageNotFoundError:
+        return [Finding("seodang", "is not installed (pip install -e .)", False)]
+    found = []
+    for need in wanted:
+        if need.marker is not None:
+            continue
+        try:
+            there = metadata.version(need.name)
+        except metadata.PackageNotFoundError:
+            found.append(Finding(need.name, f"missing: pip install '{need}'", False))
+            continue
+        good = need.specifier.contains(there, prereleases=True)
+        note = "" if good else f", outside the tested window {need.specifier}: pip install '{need}'"
+        found.append(Finding(need.name, f"{there}{note}", good))
+    return found
+
+
+def _hardware() -> list[Finding]:
+    from seodang.tuning.model import choose_dtype, look_at_hardware
+    from seodang.workflow import hardware
+
+    there = look_at_hardware()
+    facts = hardware()
+    precision = choose_dtype("auto", there)
+    return [
+        Finding("machine", f"{facts['cores']} cores, {facts['memory_gib']} GiB, {facts['machine']}"),
+        Finding("device", there.name),
+        Finding("dtype", f"{precision.weights} weights ({precision.why})"),
+    ]
+
+
+def _optional() -> list[Finding]:
+    return [
+        Finding(name, "present" if importlib.util.find_spec(name) else f"not installed ({what}; {command})")
+        for name, (what, command) in OPTIONAL.items()
+    ]

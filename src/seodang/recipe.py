@@ -1,0 +1,282 @@
+"""The grammar: one class per stage. One recipe is one stage; a project is a folder of numbered recipes.
+
+To add a stage: a class here and in the union at the bottom, a doer with `run(recipe, run)`, an entry in `STAGES`.
+A key has one path in YAML, in Python, in overrides, in errors, in the saved file and in the reference.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
+
+from pydantic import Field, field_validator, model_validator
+
+from seodang.data.dedup import Dedup
+from seodang.data.filters import Empty, Filter
+from seodang.data.formats import Auto, Format
+from seodang.evaluation.metrics import METRICS
+from seodang.schema import Schema
+from seodang.self_instruct.completers import Completer, Local, Sampling
+from seodang.self_instruct.novelty import Novelty
+from seodang.tuning.adapters import Adapter
+from seodang.tuning.losses import Loss, Sigmoid
+from seodang.tuning.specs import FreshModel, ModelSpec, Training
+
+STAGES = {
+    "prepare": "seodang.data.prepare",
+    "tokenizer": "seodang.tuning.tokenizer",
+    "pretrain": "seodang.tuning.pretrain",
+    "sft": "seodang.tuning.sft",
+    "generate": "seodang.self_instruct.generate",
+    "pairs": "seodang.self_instruct.pairs",
+    "dpo": "seodang.tuning.dpo",
+    "evaluate": "seodang.evaluation.evaluate",
+}
+"""Stage name → the module whose `run(recipe, run)` does it."""
+
+
+class Check(Schema):
+    """Thresholds of the audit; beyond one of them `check` ends with 1 and `run` does not start."""
+
+    max_drop_ratio: float = Field(0.5, ge=0, le=1)
+    """Largest share of rows that may be dropped."""
+    min_stop_ratio: float = Field(0.99, ge=0, le=1)
+    """Smallest share of trained answers whose stop token is trained too."""
+
+
+class Stage(Schema):
+    """What every stage has."""
+
+    stage: str
+    seed: int = Field(42, ge=0)
+    output_dir: str = ""
+    """The run folder; `runs/<folder>/<file>` of the recipe where it is not given."""
+
+
+class Source(Schema):
+    """One input of `prepare`: files from elsewhere, or the rows of another run."""
+
+    path: str | None = None
+    """A file; one that starts with `./` is relative to the recipe."""
+    run: str | None = None
+    """A finished run whose train.jsonl is read."""
+    format: Format = Auto()
+    """How a row is written; `auto` decides from evidence over many rows and says so."""
+    on_error: Literal["stop", "skip"] = "stop"
+    """A row that cannot be read stops the run with file:line, or is dropped and counted."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.path is None) == (self.run is None):
+            raise ValueError("give `path` or `run`, one of the two")
+        return self
+
+
+class Prepare(Stage):
+    """Files in any known format → train.jsonl, eval.jsonl, dropped.jsonl."""
+
+    stage: Literal["prepare"]
+    sources: tuple[Source, ...] = Field(min_length=1)
+    normalize: bool = True
+    """NFC on Hangul, line ends and outer white space; every repair is counted."""
+    filters: tuple[Filter, ...] = (Empty(),)
+    """Reasons to drop a row, asked in this order."""
+    dedup: Dedup | None = Dedup()
+    """Exact duplicates by the whole conversation; `null` keeps them."""
+    eval: float = Field(0.02, ge=0, lt=1)
+    """Share of rows held out, chosen by content hash, so that adding rows reshuffles nothing."""
+
+
+class TextData(Schema):
+    """Plain text for tokenizers and pretraining: JSONL rows with `text`, or a .txt file with a text per line."""
+
+    train: str
+    eval: float = Field(0.02, ge=0, lt=1)
+    """Share of texts held out by content hash."""
+    max_length: int = Field(512, ge=8)
+    """Tokens per training row; documents are cut into rows of this length."""
+
+
+class Tokenizer(Stage):
+    """Train a byte-level BPE tokenizer on text."""
+
+    stage: Literal["tokenizer"]
+    data: TextData
+    vocab_size: int = Field(8000, ge=300)
+    template: str | None = None
+    """A name in data_templates/ whose control tokens become single tokens and whose Jinja is saved."""
+    special_tokens: tuple[str, ...] = ()
+    """Further single tokens."""
+
+
+class Pretrain(Stage):
+    """Causal language modelling on plain text, from nothing or continuing a model."""
+
+    stage: Literal["pretrain"]
+    model: FreshModel | ModelSpec
+    data: TextData
+    training: Training = Training()
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _which(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            kind = FreshModel if "config" in value else ModelSpec
+            return kind.model_validate(value)
+        return value
+
+
+class TrainData(Schema):
+    """Which rows: a run's train.jsonl and eval.jsonl, or files from elsewhere in any format `prepare` reads."""
+
+    run: str | None = None
+    train: str | None = None
+    eval: str | float | None = None
+    """A file, or the share of `train` held out by content hash. With `run` its eval.jsonl is used."""
+    format: Format = Auto()
+    """How the rows of `train` and `eval` are written. A run's files need no format."""
+    max_length: int = Field(1024, ge=8)
+    """Longest row in tokens."""
+    over_length: Literal["drop", "error"] = "drop"
+    """What happens to a longer row: dropped and counted, or the run stops. An answer is never cut."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.run is None) == (self.train is None):
+            raise ValueError("give `run` or `train`, one of the two")
+        if self.run and self.eval is not None:
+            raise ValueError("`eval` belongs to `train`; a run brings its own eval.jsonl")
+        if isinstance(self.eval, float) and not 0 < self.eval < 1:
+            raise ValueError(f"`eval` as a share must lie between 0 and 1, got {self.eval}")
+        return self
+
+
+class SFT(Stage):
+    """Supervised fine-tuning of a causal model on conversations, through TRL's SFTTrainer."""
+
+    stage: Literal["sft"]
+    reads: ClassVar[str] = "messages"
+
+    model: ModelSpec
+    template: str | None = None
+    """`model` (the default where the tokenizer has a chat template), a name in data_templates/, or a path."""
+    template_override: bool = False
+    """Train a named template although the model has another one of its own."""
+    thinking: Literal["strip", "empty", "keep"] | None = None
+    """Required where the template thinks: what becomes of the reasoning block."""
+    data: TrainData
+    adapter: Adapter | None = None
+    """Unset continues the adapter of `model.run`."""
+    training: Training = Training()
+    check: Check = Check()
+
+
+class DPO(Stage):
+    """Preference tuning from an SFT run, which is also the reference, through TRL's DPOTrainer."""
+
+    stage: Literal["dpo"]
+    reads: ClassVar[str] = "preference"
+
+    model: ModelSpec
+    template: str | None = None
+    template_override: bool = False
+    thinking: Literal["strip", "empty", "keep"] | None = None
+    data: TrainData
+    adapter: Adapter | None = None
+    """Unset continues the adapter of `model.run`; with `model.merge` a fresh one on the merged parent."""
+    loss: Loss = Sigmoid()
+    training: Training = Training(learning_rate=5e-6)
+    check: Check = Check()
+
+    @field_validator("training", mode="before")
+    @classmethod
+    def _smaller_rate(cls, value: Any) -> Any:
+        return {"learning_rate": 5e-6} | value if isinstance(value, dict) else value
+
+
+class InContext(Schema):
+    """How many examples stand in a generator's prompt (Wang et al. 2023, arXiv:2212.10560: 6 + 2)."""
+
+    seeds: int = Field(6, ge=0)
+    machine: int = Field(2, ge=0)
+
+
+class Generate(Stage):
+    """Self-instruct: grow a seed set with a model's own proposals."""
+
+    stage: Literal["generate"]
+    seeds: Source
+    """The human tasks that every prompt is drawn from."""
+    completer: Completer = Local()
+    """Which model proposes."""
+    prompt: str = "self_instruct_ko"
+    """A file in data_templates/prompts/."""
+    in_context: InContext = InContext()
+    target: int = Field(100, ge=1)
+    """Records to keep."""
+    max_requests: int = Field(1000, ge=1)
+    """The budget: no more than so many requests are sent."""
+    requests_per_round: int = Field(8, ge=1)
+    """A round's prompts are drawn from the state at the end of the previous one."""
+    sampling: Sampling = Sampling(temperature=0.8, top_p=0.95, max_new_tokens=512)
+    filters: tuple[Filter, ...] = (Empty(),)
+    novelty: Novelty = Novelty()
+
+
+class Pairs(Stage):
+    """Several answers per prompt from one model, kept as a preference pair only with a margin by a checkable score."""
+
+    stage: Literal["pairs"]
+    model: ModelSpec
+    data: TrainData
+    """The prompts: conversations (their answer is the reference) or prompts alone."""
+    samples_per_prompt: int = Field(4, ge=2)
+    max_prompts: int | None = Field(None, ge=1)
+    score: dict[str, float] = {"exact_match": 1.0, "stop": 1.0}
+    """Metric name → weight; an answer's score is the weighted mean of those that apply."""
+    margin: float = Field(0.2, gt=0)
+    """Smallest difference of scores between chosen and rejected."""
+    sampling: Sampling = Sampling(temperature=0.9, top_p=0.95, max_new_tokens=256)
+
+    @field_validator("score")
+    @classmethod
+    def _known_metrics(cls, value: dict[str, float]) -> dict[str, float]:
+        return _known(value)
+
+
+class Evaluate(Stage):
+    """Held-out prompts answered by several models of one lineage, side by side."""
+
+    stage: Literal["evaluate"]
+    models: dict[str, ModelSpec] = Field(min_length=1)
+    """Column name → model, in the order of the table: base, sft, dpo."""
+    template: str | None = None
+    """Unset: each run's own; a model that has none answers with that of the first run which has one."""
+    data: TrainData
+    """Conversations; the last answer is the reference. A run's eval.jsonl is used where it has one."""
+    max_prompts: int | None = Field(None, ge=1)
+    metrics: tuple[str, ...] = tuple(METRICS)
+    sampling: Sampling = Sampling(temperature=0.0, max_new_tokens=256)
+
+    @field_validator("metrics")
+    @classmethod
+    def _known_metrics(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_known(dict.fromkeys(value, 1.0)))
+
+
+def _known(names: dict[str, float]) -> dict[str, float]:
+    unknown = [name for name in names if name not in METRICS]
+    if unknown:
+        raise ValueError(f"unknown metric {', '.join(unknown)} (known: {', '.join(METRICS)})")
+    return names
+
+
+Recipe = Annotated[
+    Prepare | Tokenizer | Pretrain | SFT | Generate | Pairs | DPO | Evaluate,
+    Field(discriminator="stage"),
+]
+
+
+def stage_class(name: str) -> type[Stage]:
+    """The recipe class of a stage."""
+    union = get_args(Recipe)[0]
+    return next(kind for kind in get_args(union) if name in get_args(kind.model_fields["stage"].annotation))

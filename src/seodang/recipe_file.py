@@ -1,0 +1,208 @@
+"""A recipe file → a recipe: YAML and overrides through one door, every mistake at once with its line.
+
+    load_recipe("recipes/ko/2-sft.yaml", ["adapter.r=32"]) → Loaded(recipe, path, origins)
+
+Overrides are set in the dictionary before validation. `origins` says of every written key where it comes from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from seodang.errors import Mistake, RecipeError
+from seodang.recipe import STAGES, Recipe, Stage, stage_class
+from seodang.schema import check_schema, field_paths
+
+PATH_KEYS = frozenset({"path", "run", "train", "eval", "name_or_path", "tokenizer", "template", "output_dir", "prompt"})
+"""Keys whose value may be a path; one that starts with ./ or ../ is relative to the recipe's folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A valid recipe, the file it came from, and the origin (`file:line`, `override`) of every key that was written."""
+
+    recipe: Stage
+    path: Path | None = None
+    origins: dict[str, str] = field(default_factory=dict)
+
+
+def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Loaded:
+    """Read, override and validate a recipe. Raises RecipeError with every mistake."""
+    path = Path(path)
+    data, lines, mistakes = _read(path)
+    origins = {key: f"{path}:{line}" for key, line in lines.items()}
+    for text in overrides:
+        problem = _override(data, text, origins)
+        if problem:
+            mistakes.append(problem)
+    recipe, found = validate(data, path)
+    mistakes += [Mistake(m.path, m.text, lines.get(m.path) or _line_above(m.path, lines)) for m in found]
+    if recipe is None or mistakes:
+        raise RecipeError(str(path), sorted(mistakes, key=lambda m: (m.line or 0, m.path)))
+    return Loaded(recipe, path, origins)
+
+
+def validate(data: dict[str, Any], path: Path | None = None) -> tuple[Stage | None, list[Mistake]]:
+    """A dictionary as a recipe, with its paths resolved and its output folder filled in."""
+    if path is not None:
+        data = _resolve(data, path.parent)
+        data.setdefault("output_dir", str(Path("runs") / (path.resolve().parent.name or "recipe") / path.stem))
+    stage = data.get("stage")
+    if stage not in STAGES:
+        import difflib
+
+        near = difflib.get_close_matches(str(stage), STAGES, 1)
+        guess = f", did you mean `{near[0]}`?" if near else ""
+        text = "is required" if stage is None else f"unknown stage `{stage}`{guess}"
+        return None, [Mistake("stage", f"{text} (known: {', '.join(STAGES)})")]
+    kind = stage_class(stage)
+    return check_schema(kind, data, lambda parent, key: _hint(kind, parent, key))
+
+
+def from_dict(data: dict[str, Any], name: str = "the recipe") -> Recipe:
+    """A recipe from a dictionary, as Python callers make it. Raises RecipeError with every mistake."""
+    recipe, mistakes = validate(data)
+    if recipe is None:
+        raise RecipeError(name, mistakes)
+    return recipe  # type: ignore[return-value]
+
+
+def dump_recipe(recipe: Stage) -> str:
+    """The recipe as YAML with every value filled in."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), allow_unicode=True, sort_keys=False)
+
+
+def explain(loaded: Loaded) -> Iterator[tuple[str, Any, str]]:
+    """Every value of a recipe: (key path, value, where it comes from)."""
+    for path, value in _leaves(loaded.recipe.model_dump(mode="json")):
+        yield path, value, _origin(path, loaded.origins)
+
+
+def _origin(path: str, origins: dict[str, str]) -> str:
+    parts = path.split(".")
+    for size in range(len(parts), 0, -1):
+        found = origins.get(".".join(parts[:size]))
+        if found and (size == len(parts) or f"{'.'.join(parts[:size])}." not in " ".join(origins)):
+            return found
+    return "default"
+
+
+def _leaves(data: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(data, dict) and data:
+        for key, value in data.items():
+            yield from _leaves(value, f"{prefix}.{key}" if prefix else key)
+    elif isinstance(data, list) and any(isinstance(item, (dict, list)) for item in data):
+        for index, value in enumerate(data):
+            yield from _leaves(value, f"{prefix}.{index}")
+    else:
+        yield prefix, data
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, int], list[Mistake]]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except FileNotFoundError:
+        raise RecipeError(str(path), [Mistake("", "the file does not exist")]) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(str(path), [Mistake("", f"the file cannot be read: {error}")]) from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        why = f"is not YAML: {getattr(error, 'problem', None) or error}"
+        raise RecipeError(str(path), [Mistake("", why, mark.line + 1 if mark else None)]) from None
+    if not isinstance(node, yaml.MappingNode):
+        raise RecipeError(str(path), [Mistake("", "must be a mapping of keys to values that begins with `stage:`")])
+    lines: dict[str, int] = {}
+    mistakes = list(_walk(node, "", lines))
+    return yaml.safe_load(text), lines, mistakes
+
+
+def _walk(node: yaml.Node, prefix: str, lines: dict[str, int]) -> Iterator[Mistake]:
+    """Note the line of every key; a key written twice is a mistake, because YAML would keep only the last."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            path = f"{prefix}.{key.value}" if prefix else str(key.value)
+            if path in lines:
+                text = f"written twice, first in line {lines[path]}; keep one"
+                yield Mistake(path, text, key.start_mark.line + 1)
+            lines[path] = key.start_mark.line + 1
+            yield from _walk(value, path, lines)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            lines[f"{prefix}.{index}"] = value.start_mark.line + 1
+            yield from _walk(value, f"{prefix}.{index}", lines)
+
+
+def _line_above(path: str, lines: dict[str, int]) -> int | None:
+    """The line of the nearest key above, for a mistake about a key that was not written."""
+    while "." in path:
+        path = path.rpartition(".")[0]
+        if path in lines:
+            return lines[path]
+    return None
+
+
+def _override(data: dict[str, Any], text: str, origins: dict[str, str]) -> Mistake | None:
+    key, equals, value = text.partition("=")
+    key = key.strip().removeprefix("--")
+    if not equals or not key:
+        return Mistake("", f"`{text}` is not an override; write key.path=value")
+    try:
+        parsed = yaml.safe_load(value)
+    except yaml.YAMLError:
+        return Mistake(key, f"the value `{value}` of the override is not YAML")
+    here: Any = data
+    *parents, last = key.split(".")
+    for step in parents:
+        if isinstance(here, list) and step.isdigit() and int(step) < len(here):
+            here = here[int(step)]
+            continue
+        if not isinstance(here, dict):
+            return Mistake(key, f"`{step}` has no keys to set")
+        if not isinstance(here.get(step), (dict, list)):
+            here[step] = {} if here.get(step) is None else {"kind": here[step]}
+        here = here[step]
+    if isinstance(here, list):
+        if not last.isdigit() or int(last) >= len(here):
+            return Mistake(key, f"the list has no item `{last}`")
+        here[int(last)] = parsed
+    else:
+        here[last] = parsed
+    origins[key] = "override"
+    return None
+
+
+def _resolve(data: Any, folder: Path, key: str = "") -> Any:
+    if isinstance(data, dict):
+        return {name: _resolve(value, folder, name) for name, value in data.items()}
+    if isinstance(data, list):
+        return [_resolve(value, folder, key) for value in data]
+    if key in PATH_KEYS and isinstance(data, str) and data.startswith(("./", "../")):
+        return str(folder / data)
+    return data
+
+
+@lru_cache
+def _aliases() -> dict[str, str]:
+    found: dict[str, str] = yaml.safe_load(files("seodang").joinpath("peer_aliases.yaml").read_text(encoding="utf-8"))
+    return found
+
+
+def _hint(kind: type[Stage], parent: str, key: str) -> str | None:
+    """The name of ours for a peer's key, or the place where a key of ours belongs."""
+    known = set(field_paths(kind))
+    full = f"{parent}.{key}" if parent else key
+    target = _aliases().get(key)
+    if target in known and target != full:
+        return f"unknown key; here it is called `{target}`"
+    elsewhere = sorted((path for path in known if path.rpartition(".")[2] == key), key=len)
+    if elsewhere:
+        return f"unknown key here; it belongs to `{elsewhere[0]}`"
+    return None

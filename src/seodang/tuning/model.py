@@ -1,0 +1,283 @@
+"""The only loaders of weights: which precision, which base, which adapter on it. Torch starts here.
+
+load_model(spec)                          to read with: generate, evaluate, chat, a reference
+load_for_training(spec, adapter, aim)     to train: checks the mixture first, then loads and adapts
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from seodang.tuning.quiet import silence_upstream
+
+# isort: split
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, set_seed
+
+from seodang.errors import ModelError
+from seodang.tokenization import compare, load_light
+from seodang.tuning.adapters import Full
+from seodang.tuning.specs import EightBit, FourBit, Place, locate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from seodang.tuning.adapters import Adapter
+    from seodang.tuning.specs import ModelSpec, Quantization
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """What decides the precision: the device type, and whether it computes bfloat16 itself."""
+
+    device: str
+    native_bf16: bool
+
+
+def find_hardware() -> Hardware:
+    """This machine. A GPU that only emulates bfloat16 (T4, V100) does not count as having it."""
+    if torch.cuda.is_available():
+        return Hardware("cuda", torch.cuda.is_bf16_supported(including_emulation=False))
+    return Hardware("cpu", False)
+
+
+@dataclass(frozen=True, slots=True)
+class Precision:
+    """The dtype of the frozen weights, and which autocast the trainer switches on."""
+
+    weights: torch.dtype
+    bf16: bool = False
+    fp16: bool = False
+    device: str = "cpu"
+
+
+def choose_dtype(wanted: str, hardware: Hardware, full: bool = False) -> Precision:
+    """The precision for `model.dtype` on this hardware. Raises ModelError for what the hardware cannot do.
+
+    `full`: every weight is trained, so mixed precision keeps them in float32 (Micikevicius et al. 2018, §3.1).
+    `auto` is float32 on a CPU, bfloat16 on a GPU that has it, else float16 autocast over float32 weights.
+    """
+    gpu = hardware.device == "cuda"
+    if wanted == "auto":
+        wanted = ("bfloat16" if hardware.native_bf16 else "float16") if gpu else "float32"
+        full = full or wanted == "float16"
+    if wanted == "float16" and not gpu:
+        raise ModelError("model.dtype: float16 is not computed on a CPU. Write `float32`, or leave it `auto`.")
+    if wanted == "bfloat16" and gpu and not hardware.native_bf16:
+        raise ModelError(
+            "model.dtype: this GPU only emulates bfloat16, many times slower. Leave it `auto` (float16 autocast)."
+        )
+    weights = torch.float32 if full else getattr(torch, wanted)
+    return Precision(weights, bf16=wanted == "bfloat16", fp16=wanted == "float16", device=hardware.device)
+
+
+@dataclass(slots=True)
+class Loaded:
+    """A model in memory with its tokenizer, and where both came from."""
+
+    model: Any
+    """A PreTrainedModel, or the PeftModel around it."""
+    tokenizer: Any
+    base: str
+    """The whole weights under the adapter: an absolute folder, or a name on the Hub."""
+    parent: Path | None
+    """The folder of the adapter that was loaded, which training continues and preference tuning refers to."""
+    precision: Precision
+    quantized: bool = False
+
+
+def load_tokenizer(name_or_path: str, revision: str | None = None, trust_remote_code: bool = False) -> Any:
+    """AutoTokenizer's tokenizer, proved to give the ids that the audit saw. Raises ModelError or TemplateError."""
+    light = load_light(name_or_path, revision)
+    auto = AutoTokenizer.from_pretrained(name_or_path, revision=revision, trust_remote_code=trust_remote_code)
+    compare(light, auto)
+    return auto
+
+
+def tokenizer_of(spec: ModelSpec) -> Any:
+    """The tokenizer that belongs to a model, without loading its weights."""
+    place = locate(spec)
+    return load_tokenizer(place.tokenizer, spec.revision, spec.trust_remote_code)
+
+
+def load_model(spec: ModelSpec, *, is_trainable: bool = False, full: bool = False) -> Loaded:
+    """The model of a recipe with its run's adapter on it, in eval mode. Raises ModelError where it cannot be loaded."""
+    silence_upstream()
+    place = locate(spec)
+    precision = choose_dtype(spec.dtype, find_hardware(), full)
+    tokenizer = load_tokenizer(place.tokenizer, spec.revision, spec.trust_remote_code)
+    if spec.merge:
+        with TemporaryDirectory() as folder:
+            model = load_base(merge(place, spec, Path(folder) / "base"), spec, precision)
+        return Loaded(model, tokenizer, place.base, None, precision, spec.quantization is not None)
+    model = load_base(place.base, spec, precision)
+    if place.adapter is not None:
+        model = with_adapter(model, place.adapter, is_trainable)
+    return Loaded(model.eval(), tokenizer, place.base, place.adapter, precision, spec.quantization is not None)
+
+
+def load_base(name_or_path: str, spec: ModelSpec, precision: Precision) -> Any:
+    """Whole weights, quantised as the recipe says, on the device that computes. Raises ModelError."""
+    given = {"attn_implementation": spec.attn_implementation, "trust_remote_code": spec.trust_remote_code}
+    if spec.quantization is not None:
+        given["quantization_config"] = quantizer(spec.quantization, precision)
+        given["device_map"] = {"": precision.device}
+    try:
+        model, info = AutoModelForCausalLM.from_pretrained(
+            name_or_path, dtype=precision.weights, revision=spec.revision, output_loading_info=True, **given
+        )
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+        raise ModelError(
+            "The model {name} cannot be loaded: {why}", name=name_or_path, why=str(error).split("\n\n")[0]
+        ) from error
+    _require_all_weights(name_or_path, info)
+    keep_differentiable(model)
+    return model if spec.quantization is not None else model.to(precision.device)
+
+
+def _require_all_weights(name_or_path: str, info: dict[str, Any]) -> None:
+    missing = sorted(info["missing_keys"])
+    if missing:
+        raise ModelError(
+            "The files of {name} lack {count} of the model's weights ({first}, …); upstream would have made them up at "
+            "random. The folder is incomplete, or its config.json belongs to another model.",
+            name=name_or_path,
+            count=len(missing),
+            first=missing[0],
+        )
+
+
+def quantizer(quantization: Quantization, precision: Precision) -> BitsAndBytesConfig:
+    """bitsandbytes' config: NF4 or FP4 (QLoRA, arXiv:2305.14314, §3) or LLM.int8, computing in the weights' dtype."""
+    if isinstance(quantization, EightBit):
+        return BitsAndBytesConfig(load_in_8bit=True)
+    assert isinstance(quantization, FourBit)
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type=quantization.kind,
+        bnb_4bit_use_double_quant=quantization.double,
+        bnb_4bit_compute_dtype=torch.float16 if precision.fp16 else precision.weights,
+    )
+
+
+def keep_differentiable(model: Any) -> None:
+    """Switch off bitsandbytes' repacking of 4-bit weights on CPUs with AVX512-BF16.
+
+    There the first forward in eval mode repacks them for a kernel without a gradient, and every later training step
+    trains on a cut graph, silently (bitsandbytes 0.50.2, nn/modules.py, Linear4bit.forward).
+    """
+    from bitsandbytes.nn import Linear4bit
+
+    for module in model.modules():
+        if isinstance(module, Linear4bit):
+            module.support_avx512bf16_for_cpu = False
+
+
+def with_adapter(model: Any, folder: Path, is_trainable: bool) -> Any:
+    """The model with a saved adapter on it, named `default`. Raises ModelError where the two do not fit."""
+    from peft import PeftModel
+
+    try:
+        return PeftModel.from_pretrained(model, str(folder), is_trainable=is_trainable)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ModelError(
+            "The adapter {folder} does not fit its base: {why}", folder=folder, why=str(error).split("\n\t")[0]
+        ) from error
+
+
+def merge(place: Place, spec: ModelSpec, into: Path) -> str:
+    """Merge an adapter into its base in float32 and write the whole model; returns the folder.
+
+    A quantised base is read in full precision: merging into 4-bit weights would round the adapter away.
+    """
+    assert place.adapter is not None
+    if not (into / "config.json").is_file():
+        precision = Precision(torch.float32, device=find_hardware().device)
+        whole = spec.model_copy(update={"quantization": None})
+        model = with_adapter(load_base(place.base, whole, precision), place.adapter, False)
+        unfinished = into.with_name(f".{into.name}.unfinished")
+        model.merge_and_unload(safe_merge=True).save_pretrained(unfinished)
+        load_tokenizer(place.tokenizer, spec.revision, spec.trust_remote_code).save_pretrained(unfinished)
+        unfinished.rename(into)
+    return str(into.resolve())
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """What a training run brings to the model: its seed, its number of optimizer steps, and where it writes."""
+
+    seed: int
+    steps: int
+    folder: Path
+
+
+def load_for_training(spec: ModelSpec, adapter: Adapter | None, aim: Aim) -> Loaded:
+    """Load a model and put what is trained on it: the run's own adapter, a fresh one, or every weight.
+
+    A merged parent is written to `base/` of the run folder, because the fresh adapter stands on it.
+    Raises ModelError for mixtures that mean nothing.
+    """
+    place = locate(spec)
+    _require_mixture(spec, place, adapter)
+    if spec.merge:
+        merged = merge(place, spec, aim.folder / "base")
+        spec = spec.model_copy(update={"run": None, "merge": False, "name_or_path": merged})
+    loaded = load_model(spec, is_trainable=adapter is None, full=isinstance(adapter, Full))
+    if adapter is not None and not isinstance(adapter, Full):
+        _add_adapter(loaded, adapter, aim)
+    return loaded
+
+
+def _require_mixture(spec: ModelSpec, place: Place, adapter: Adapter | None) -> None:
+    if adapter is None and (place.adapter is None or spec.merge):
+        raise ModelError(
+            "adapter: is required, because {base} brings none to continue. Write for example `adapter: {{kind: lora, "
+            "r: 16}}`, or `adapter: full` to train every weight.",
+            base="a merged parent" if spec.merge else place.base,
+        )
+    if adapter is not None and place.adapter is not None and not spec.merge:
+        raise ModelError(
+            "adapter: {folder} is an adapter already. Leave `adapter` out to continue it, or write `merge: true` under "
+            "`model` to put a fresh one on the merged weights.",
+            folder=place.adapter,
+        )
+    if isinstance(adapter, Full) and spec.quantization is not None:
+        raise ModelError(
+            "adapter: `full` trains every weight, and {kind} weights are frozen. Leave `model.quantization` out, or "
+            "train a `lora` adapter.",
+            kind=spec.quantization.kind,
+        )
+
+
+def _add_adapter(loaded: Loaded, adapter: Any, aim: Aim) -> None:
+    from peft import get_peft_model
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    set_seed(aim.seed)
+    try:
+        loaded.model = get_peft_model(loaded.model, adapter.to_peft(aim.steps))
+    except ValueError as error:
+        raise ModelError("adapter: PEFT refuses it: {why}", why=error) from error
+    if isinstance(loaded.model.get_output_embeddings(), BaseTunerLayer):
+        raise ModelError(
+            "adapter.target_modules: the output layer (lm_head) cannot be adapted, because the loss reads its weight "
+            "directly and the adapter would never be trained. Leave it out of the list."
+        )
+
+
+@contextmanager
+def exact_adapters(loaded: Loaded) -> Iterator[None]:
+    """Build a TRL trainer inside: what it rounds to bfloat16 has its dtype and values back at the end.
+
+    TRL casts the trainable weights of a quantised model to bfloat16 on any device (trl 1.16.0, sft_trainer.py). That is
+    kept where bfloat16 is native, and undone elsewhere.
+    """
+    rounds = loaded.quantized and not loaded.precision.bf16
+    kept = [(weight, weight.data.clone()) for weight in loaded.model.parameters() if rounds and weight.requires_grad]
+    yield
+    for weight, data in kept:
+        weight.data = data.to(weight.device)

@@ -1,0 +1,70 @@
+"""Stage `sft`: supervised fine-tuning of a causal model on conversations, through TRL's SFTTrainer.
+
+The rows arrive as ids and labels that the audit has counted; TRL neither tokenises, masks, packs nor cuts them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from seodang.tuning.loop import Setting, arguments, clear_checkpoints, collator, save_trained, steps_of, train
+
+# isort: split
+from datasets import Dataset
+from trl import SFTConfig, SFTTrainer
+
+from seodang.data.dataset import TrainingRows, training_rows
+from seodang.encoding import Encoded
+from seodang.recipe import SFT
+from seodang.runs import DROPPED, Run
+from seodang.tuning.model import Aim, Loaded, exact_adapters, load_for_training
+
+
+def run(recipe: SFT, folder: Run) -> dict[str, Any]:
+    """Train the recipe's adapter (or every weight) and write it; returns the report.
+
+    Raises DataError where no row is left, ModelError where the model and the adapter do not fit.
+    """
+    rows = training_rows(recipe)
+    folder.write_rows(DROPPED, rows.ledger.rows)
+    aim = Aim(recipe.seed, steps_of(recipe.training, len(rows.train)), folder.path)
+    loaded = load_for_training(recipe.model, recipe.adapter, aim)
+    loaded.tokenizer.chat_template = rows.chat.jinja
+    outcome = train(make_trainer(recipe, rows, loaded, folder), folder)
+    save_trained(loaded, folder, rows.chat.stop_ids)
+    clear_checkpoints(folder)
+    return {"rows": rows.ledger.close(), "metrics": outcome["metrics"] | counts(rows), "figures": outcome["figures"]}
+
+
+def make_trainer(recipe: SFT, rows: TrainingRows, loaded: Loaded, folder: Run) -> SFTTrainer:
+    """Upstream's trainer on our rows: its own loss, collator and loop, with nothing left for it to decide."""
+    setting = Setting(folder.path, recipe.seed, loaded.precision, bool(rows.eval))
+    config = arguments(SFTConfig, recipe.training, setting)
+    with exact_adapters(loaded):
+        return SFTTrainer(
+            model=loaded.model,
+            args=config,
+            train_dataset=as_dataset(rows.train),
+            eval_dataset=as_dataset(rows.eval) if rows.eval else None,
+            processing_class=loaded.tokenizer,
+            data_collator=collator(loaded.tokenizer, config.pad_to_multiple_of),
+        )
+
+
+def as_dataset(rows: Sequence[Encoded]) -> Dataset:
+    """Encoded rows as the columns `input_ids` and `labels`."""
+    return Dataset.from_dict({"input_ids": [row.input_ids for row in rows], "labels": [row.labels for row in rows]})
+
+
+def counts(rows: TrainingRows) -> dict[str, int]:
+    """What was trained on, in rows and tokens of one epoch, and what the encoding noticed."""
+    return {
+        "train_rows": len(rows.train),
+        "eval_rows": len(rows.eval),
+        "tokens": sum(len(row.input_ids) for row in rows.train),
+        "trained_tokens": sum(row.trained for row in rows.train),
+        "longest_row": max(len(row.input_ids) for row in rows.train),
+        "border_cuts": sum(row.border_cuts for row in rows.train),
+        "control_strings": sum(row.control_strings for row in rows.train),
+    }

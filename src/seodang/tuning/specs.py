@@ -1,0 +1,256 @@
+"""The light half of tuning: what a recipe says of the model, its data and the loop. No torch in here.
+
+Values that only pass through keep upstream's names (transformers' TrainingArguments, bitsandbytes' kinds), so
+upstream's documentation is ours. `training.extra` passes any further TrainingArguments by name; it is checked against
+`upstream_fields.json`, a table made from the pinned config classes by `tools/upstream_fields.py`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from seodang.errors import ModelError
+from seodang.runs import MANIFEST, finished_run, read_json, weights_of
+from seodang.schema import Schema, by_name
+
+
+class FourBit(Schema):
+    """4-bit weights through bitsandbytes (QLoRA, Dettmers et al. 2023, arXiv:2305.14314)."""
+
+    kind: Literal["nf4", "fp4"] = "nf4"
+    """The 4-bit data type: normal-float or float."""
+    double: bool = True
+    """Quantise the quantisation constants too: 0.37 bit per parameter less."""
+
+
+class EightBit(Schema):
+    """8-bit weights through bitsandbytes (LLM.int8, Dettmers et al. 2022, arXiv:2208.07339)."""
+
+    kind: Literal["int8"] = "int8"
+
+
+Quantization = Annotated[FourBit | EightBit, Field(discriminator="kind"), by_name]
+
+
+class ModelSpec(Schema):
+    """Which weights: a name or path, or the run that made them."""
+
+    name_or_path: str | None = None
+    """A folder, or a name on the Hub. A path that starts with `./` is relative to the recipe."""
+    run: str | None = None
+    """The folder of a finished run: its adapter, tokenizer and template come with it."""
+    merge: bool = False
+    """Merge the run's adapter into its base first, so that a fresh adapter can be stacked on it."""
+    quantization: Quantization | None = None
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """`auto`: bfloat16 where the hardware computes it natively, else float32 weights."""
+    attn_implementation: str = "sdpa"
+    revision: str | None = None
+    """Commit of a Hub model; nothing else pins it."""
+    trust_remote_code: bool = False
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.name_or_path is None) == (self.run is None):
+            raise ValueError("give `name_or_path` or `run`, one of the two")
+        if self.merge and not self.run:
+            raise ValueError("`merge` needs a `run` with an adapter to merge")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the parts of a model lie: the whole weights, PEFT's files on top of them, and the tokenizer."""
+
+    base: str
+    """An absolute folder, or a name on the Hub."""
+    adapter: Path | None
+    tokenizer: str
+
+
+def locate(spec: ModelSpec) -> Place:
+    """Find a model's parts without loading them. Raises ModelError where a run, an adapter or its base is not there."""
+    if spec.run is not None:
+        folder = weights_of(finished_run(spec.run, "model.run")).resolve()
+    else:
+        folder = Path(str(spec.name_or_path))
+        if not folder.is_dir():
+            return Place(str(spec.name_or_path), None, str(spec.name_or_path))
+        folder = folder.resolve()
+    if (folder / "adapter_config.json").is_file():
+        return _place_of_adapter(folder)
+    if spec.merge:
+        raise ModelError("model.merge: the run {run} trained whole weights; leave `merge` out.", run=spec.run)
+    _require_model(folder)
+    return Place(str(folder), None, str(folder))
+
+
+def _place_of_adapter(folder: Path) -> Place:
+    base = str((read_json(folder / "adapter_config.json") or {}).get("base_model_name_or_path") or "")
+    if not base or (Path(base).is_absolute() and not Path(base).is_dir()):
+        raise ModelError(
+            "The adapter {folder} stands on {base}, which is not there. Put the model back, or correct "
+            "`base_model_name_or_path` in its adapter_config.json.",
+            folder=folder,
+            base=base or "a base that its adapter_config.json does not name",
+        )
+    return Place(base, folder, str(folder) if (folder / "tokenizer_config.json").is_file() else base)
+
+
+def _require_model(folder: Path) -> None:
+    if (folder / "config.json").is_file():
+        return
+    if (folder / MANIFEST).is_file():
+        raise ModelError("{folder} is a run folder: write `run: {folder}` instead of `name_or_path`.", folder=folder)
+    raise ModelError(
+        "{folder} holds no model (no config.json and no adapter_config.json). Name the folder that `save_pretrained` "
+        "wrote, or a run that trains.",
+        folder=folder,
+    )
+
+
+class FreshModel(Schema):
+    """A causal model from nothing: an architecture and a tokenizer, weights drawn from the seed."""
+
+    config: dict[str, Any]
+    """The architecture in transformers' own terms; `model_type` is required."""
+    tokenizer: str
+    """A tokenizer run, a folder, or a name on the Hub."""
+
+    @field_validator("config")
+    @classmethod
+    def _has_type(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if "model_type" not in value:
+            raise ValueError("needs `model_type` (llama, qwen3, gpt2, …)")
+        return value
+
+
+class Training(Schema):
+    """The loop, in transformers' TrainingArguments terms."""
+
+    num_train_epochs: float = Field(1.0, gt=0)
+    max_steps: int = Field(-1, ge=-1)
+    """Optimizer steps; -1 lets the epochs decide."""
+    learning_rate: float = Field(2e-4, gt=0)
+    lr_scheduler_type: str = "cosine"
+    warmup_steps: float = Field(0.03, ge=0)
+    """Steps, or below 1 the share of all steps."""
+    per_device_train_batch_size: int = Field(8, ge=1)
+    per_device_eval_batch_size: int = Field(8, ge=1)
+    gradient_accumulation_steps: int = Field(1, ge=1)
+    gradient_checkpointing: bool = False
+    weight_decay: float = Field(0.0, ge=0)
+    max_grad_norm: float = Field(1.0, ge=0)
+    optim: str = "adamw_torch"
+    logging_steps: int = Field(1, ge=1)
+    eval_steps: float | None = Field(None, gt=0)
+    """Evaluate every so many steps, or below 1 that share of all steps; unset means at the end of every epoch."""
+    save_steps: float | None = Field(None, gt=0)
+    """Checkpoint every so many steps, or below 1 that share of all; unset means at the end of every epoch."""
+    save_total_limit: int | None = Field(2, ge=1)
+    report_to: Literal["none", "tensorboard", "wandb", "trackio"] = "none"
+    engine: Literal["trl"] = "trl"
+    """`trl` runs upstream's own loss, collator and loop."""
+    extra: dict[str, Any] = Field({})
+    """Further TrainingArguments by their upstream names, checked before anything is loaded."""
+
+    @field_validator("max_steps")
+    @classmethod
+    def _some_steps(cls, value: int) -> int:
+        if value == 0:
+            raise ValueError("must be -1 (the epochs decide) or at least 1, got 0")
+        return value
+
+    @field_validator("eval_steps", "save_steps")
+    @classmethod
+    def _whole_or_share(cls, value: float | None) -> float | None:
+        if value is None or value < 1:
+            return value
+        if value != int(value):
+            raise ValueError(f"must be a whole number of steps, or below 1 a share of all steps, got {value}")
+        return int(value)
+
+    @field_validator("lr_scheduler_type", "optim")
+    @classmethod
+    def _known_upstream(cls, value: str, info: ValidationInfo) -> str:
+        found: list[str] = []
+        _coerce(str(info.field_name), value, upstream_fields()["fields"][info.field_name], found)
+        if found:
+            raise ValueError(found[0].removeprefix(f"`{info.field_name}` "))
+        return value
+
+    @field_validator("extra")
+    @classmethod
+    def _extra(cls, value: dict[str, Any]) -> dict[str, Any]:
+        return check_extra(value, owned=frozenset(cls.model_fields))
+
+
+@lru_cache
+def upstream_fields() -> dict[str, Any]:
+    """The generated table: {"fields": {name: {"type", "default", "choices"}}, "refused": {name: our key or reason}}."""
+    table: dict[str, Any] = json.loads(files("seodang").joinpath("upstream_fields.json").read_text(encoding="utf-8"))
+    return table
+
+
+def check_extra(extra: dict[str, Any], owned: frozenset[str]) -> dict[str, Any]:
+    """Check and coerce `training.extra`. Raises ValueError naming every key that is unknown, ours, or refused."""
+    table = upstream_fields()
+    found, coerced = [], {}
+    for name, value in extra.items():
+        if name in table["refused"]:
+            found.append(f"`{name}` is not passed through: {table['refused'][name]}")
+        elif name in owned:
+            found.append(f"`{name}` is ours: write `training.{name}`")
+        elif name not in table["fields"]:
+            near = difflib.get_close_matches(name, table["fields"], 1)
+            found.append(f"unknown key `{name}`" + (f", did you mean `{near[0]}`?" if near else ""))
+        else:
+            coerced[name] = _coerce(name, value, table["fields"][name], found)
+    if found:
+        raise ValueError("; ".join(found))
+    return coerced
+
+
+_KINDS: dict[str, tuple[type, ...]] = {
+    "bool": (bool,),
+    "int": (int,),
+    "float": (float, int),
+    "str": (str,),
+    "dict": (dict,),
+    "list": (list, tuple),
+    "None": (type(None),),
+}
+
+
+def _coerce(name: str, value: Any, field: dict[str, Any], found: list[str]) -> Any:
+    """`1e-8` is a string and `no` is False in YAML 1.1; the table's type says what was meant."""
+    kinds = field["type"].split(" | ")
+    if value is False and "str" in kinds and "bool" not in kinds:
+        value = "no"
+    if isinstance(value, str) and "float" in kinds and "str" not in kinds:
+        value = _number(value)
+    choices = field.get("choices")
+    if choices and isinstance(value, str) and value not in (*choices, field["default"]):
+        near = difflib.get_close_matches(value, choices, 1)
+        rest = f", did you mean `{near[0]}`?" if near else f" (known: {', '.join(choices)})"
+        found.append(f"`{name}` cannot be `{value}`{rest}")
+    for kind in kinds:
+        if isinstance(value, _KINDS[kind]) and (kind == "bool" or not isinstance(value, bool)):
+            return float(str(value)) if kind == "float" else value
+    found.append(f"`{name}` must be {field['type']}, got {value!r}")
+    return value
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text

@@ -1,0 +1,307 @@
+"""Run a recipe, or a folder of numbered recipes, into run folders: fresh, resumed, anew or in place of an old one.
+
+The workflow opens and locks the folder, writes recipe.yaml and manifest.json, hands over to the stage's doer, and
+writes report.json and report.html. A folder of recipes is run in order; what is finished and unchanged is skipped.
+"""
+
+from __future__ import annotations
+
+import datetime
+import difflib
+import importlib
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+from seodang import runs
+from seodang.errors import RunError
+from seodang.recipe import STAGES, Stage
+from seodang.recipe_file import dump_recipe, load_recipe
+from seodang.runs import Run
+
+Mode = Literal["fresh", "resume", "new", "replace"]
+LIBRARIES = ("torch", "transformers", "trl", "peft", "bitsandbytes", "datasets", "accelerate", "tokenizers", "seodang")
+BOOKKEEPING = frozenset({runs.RECIPE, runs.MANIFEST, ".lock", "input.jsonl"})
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one recipe: its run folder, and whether it had been finished before and is unchanged."""
+
+    path: Path
+    unchanged: bool = False
+
+
+def run_recipe(recipe: Stage, mode: Mode = "fresh") -> Outcome:
+    """Do what a recipe says. Raises RunError where its output folder cannot be used as asked."""
+    inputs = input_hashes(recipe)
+    path = _where(recipe, mode, inputs)
+    if path is None:
+        return Outcome(Path(recipe.output_dir), unchanged=True)
+    if mode == "replace" and path.exists():
+        runs.to_trash(path)
+    is_new = not path.exists()
+    with runs.locked(path):
+        folder = Run(path, resumed=mode == "resume")
+        _begin(folder, recipe, inputs)
+        started = time.monotonic()
+        try:
+            report = importlib.import_module(STAGES[recipe.stage]).run(recipe, folder)
+        except BaseException:
+            if is_new and {file.name for file in path.iterdir()} <= BOOKKEEPING:
+                shutil.rmtree(path)  # nothing was made yet: the next try needs no --replace
+            raise
+        _finish(folder, report, time.monotonic() - started)
+    return Outcome(path)
+
+
+def run_folder(folder: Path, overrides: Sequence[str] = (), mode: Mode = "fresh") -> Iterator[tuple[Path, Outcome]]:
+    """Run every recipe of a folder in the order of its numbers; yields each file with its outcome.
+
+    What is finished and unchanged is skipped in every mode.
+    """
+    for file in recipe_files(folder):
+        recipe = load_recipe(file, overrides).recipe
+        if is_unchanged(recipe):
+            yield file, Outcome(Path(recipe.output_dir), unchanged=True)
+        else:
+            yield file, run_recipe(recipe, folder_mode(recipe, mode))
+
+
+def folder_mode(recipe: Stage, mode: Mode) -> Mode:
+    """How one recipe of a folder is run: `resume` and `replace` speak only of the runs that are there."""
+    if mode == "new":
+        raise RunError("`--new` is for one recipe: the later recipes of a folder name the runs of the earlier ones.")
+    there = runs.manifest(Path(recipe.output_dir))
+    if there is None or (mode == "resume" and there.get("state") == "finished"):
+        return "fresh"
+    return mode
+
+
+def is_unchanged(recipe: Stage) -> bool:
+    """Whether the recipe's run is finished, with this recipe and these inputs."""
+    path = Path(recipe.output_dir)
+    there = runs.manifest(path)
+    if there is None or there.get("state") != "finished":
+        return False
+    return not _changes(recipe, path, there, input_hashes(recipe))
+
+
+def recipe_files(folder: Path) -> list[Path]:
+    """The numbered recipes of a folder, in order. Raises RunError where there is none."""
+    found = [path for path in folder.glob("*.yaml") if path.name.partition("-")[0].isdigit()]
+    if not found:
+        raise RunError(
+            "{folder} holds no numbered recipes (1-prepare.yaml, 2-sft.yaml, …). Name a recipe file, or a folder that "
+            "has them.",
+            folder=folder,
+        )
+    return sorted(found, key=lambda path: (int(path.name.partition("-")[0]), path.name))
+
+
+def require_writable(recipe: Stage, mode: Mode) -> None:
+    """Raise RunError where the output folder cannot be used as asked, before anything is read."""
+    _where(recipe, mode, input_hashes(recipe))
+
+
+def _where(recipe: Stage, mode: Mode, inputs: dict[str, str]) -> Path | None:
+    """The folder to write, or None where a finished run is unchanged. Raises RunError that says what to type."""
+    path = Path(recipe.output_dir)
+    there = runs.manifest(path)
+    if there is None:
+        if path.exists() and any(file.name != ".lock" for file in path.iterdir()):
+            raise RunError(
+                "The output folder {path} exists and is not a run folder. Give another `output_dir`, so that nothing "
+                "in it is touched.",
+                path=path,
+            )
+        if mode == "resume":
+            raise RunError("There is nothing to resume: {path} does not exist. Leave out --resume.", path=path)
+        return path
+    if mode == "new":
+        return runs.next_free(path)
+    with runs.locked(path):
+        pass
+    if mode == "replace":
+        return path
+    changes = _changes(recipe, path, there, inputs)
+    return _again(path, there, mode, changes)
+
+
+def _again(path: Path, there: dict[str, Any], mode: Mode, changes: list[str]) -> Path | None:
+    difference = "\n".join(f"  {line}" for line in changes)
+    if there.get("state") == "finished":
+        if mode == "resume":
+            raise RunError(
+                "{path} is finished; there is nothing to resume. `--new` runs it again beside it, `--replace` in its "
+                "place (the old folder moves to {trash}).",
+                path=path,
+                trash=path.parent / ".trash",
+            )
+        if not changes:
+            return None
+        raise RunError(
+            "{path} is finished, and its recipe or data has changed since:\n{difference}\n`--new` runs it into "
+            "{free}, `--replace` in its place (the old folder moves to {trash}).",
+            path=path,
+            difference=difference,
+            free=runs.next_free(path),
+            trash=path.parent / ".trash",
+        )
+    if mode != "resume":
+        raise RunError(
+            "{path} holds an unfinished run. `--resume` continues it, `--replace` starts again (the old folder moves "
+            "to {trash}), `--new` runs beside it.",
+            path=path,
+            trash=path.parent / ".trash",
+        )
+    if changes:
+        raise RunError(
+            "{path} cannot be resumed, because its recipe or data has changed since it began:\n{difference}\nSet them "
+            "back, or start again with `--replace` or `--new`.",
+            path=path,
+            difference=difference,
+        )
+    return path
+
+
+def _changes(recipe: Stage, path: Path, there: dict[str, Any], inputs: dict[str, str]) -> list[str]:
+    """The lines in which recipe and inputs differ from those the run was made with."""
+    try:
+        old = (path / runs.RECIPE).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        old = []
+    new = dump_recipe(recipe).splitlines()
+    lines = [line for line in difflib.ndiff(old, new) if line[:2] in ("- ", "+ ") and "output_dir:" not in line]
+    before: dict[str, str] = there.get("inputs", {})
+    lines += [f"~ {name} has other content" for name in inputs if name in before and before[name] != inputs[name]]
+    lines += [f"~ {name} is new" for name in inputs if name not in before]
+    return lines + [f"~ {name} is gone" for name in before if name not in inputs]
+
+
+def _begin(folder: Run, recipe: Stage, inputs: dict[str, str]) -> None:
+    runs.write_text(folder.file(runs.RECIPE), dump_recipe(recipe))
+    folder.note(
+        state="running",
+        stage=recipe.stage,
+        recipe_sha256=runs.hash_text(dump_recipe(recipe)),
+        inputs=inputs,
+        parents=parents_of(recipe),
+        versions={name: version(name) for name in LIBRARIES},
+        hardware=hardware(),
+        git=git_state(),
+        started=_now(),
+    )
+
+
+def _finish(folder: Run, report: dict[str, Any], seconds: float) -> None:
+    from seodang.reports.html import write_report
+
+    folder.write_json(runs.REPORT, report)
+    jinja = next((folder.file(f"{name}/chat_template.jinja") for name in runs.WEIGHTS
+                  if folder.file(f"{name}/chat_template.jinja").exists()), None)  # fmt: skip
+    if jinja is not None:
+        folder.note(template={"fingerprint": runs.hash_text(jinja.read_text(encoding="utf-8"))})
+    shutil.rmtree(folder.file("checkpoints"), ignore_errors=True)
+    folder.note(state="finished", finished=_now(), seconds=round(seconds, 3), hardware=hardware())
+    write_report(folder.path)
+
+
+def parents_of(recipe: Stage) -> list[str]:
+    """The runs that a recipe names, in order of appearance."""
+    return list(dict.fromkeys(value for key, value in _strings(recipe.model_dump(mode="json")) if key == "run"))
+
+
+def input_hashes(recipe: Stage) -> dict[str, str]:
+    """SHA-256 of every local file that the recipe reads: data files, parents' rows and weights, models."""
+    found: dict[str, str] = {}
+    for key, value in _strings(recipe.model_dump(mode="json", exclude={"output_dir"})):
+        if key in ("run", "path", "train", "eval", "name_or_path", "tokenizer"):
+            for file in _input_files(key, Path(value)):
+                found[str(file)] = quick_hash(file)
+    return found
+
+
+_TOP = (runs.TRAIN, runs.EVAL)
+_MODEL_FILES = ("*.json", "*.safetensors", "*.model", "*.jinja", "*.txt")
+
+
+def _input_files(key: str, path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        return []
+    folders = [path / name for name in runs.WEIGHTS] if (path / runs.MANIFEST).exists() else [path]
+    patterns = [(folder, pattern) for folder in folders for pattern in _MODEL_FILES]
+    weights = [file for folder, pattern in patterns for file in folder.glob(pattern)]
+    return sorted({*weights, *(path / name for name in _TOP if (path / name).exists())})
+
+
+def quick_hash(path: Path, whole_below: int = 1 << 28) -> str:
+    """SHA-256 of a file; of its size, first and last MiB where it has 256 MiB or more."""
+    size = path.stat().st_size
+    if size < whole_below:
+        return runs.hash_file(path)
+    with path.open("rb") as file:
+        head = file.read(1 << 20)
+        file.seek(-(1 << 20), 2)
+        return runs.hash_text(f"{size} {head.hex()} {file.read().hex()}")
+
+
+def _strings(data: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(data, dict):
+        for name, value in data.items():
+            yield from _strings(value, name)
+    elif isinstance(data, list):
+        for value in data:
+            yield from _strings(value, key)
+    elif isinstance(data, str):
+        yield key, data
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def version(name: str) -> str | None:
+    """The installed version of a distribution, or None."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def hardware() -> dict[str, Any]:
+    """Processor, cores, memory in GiB, and the GPUs where torch is loaded."""
+    import os
+
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 0
+    found: dict[str, Any] = {
+        "machine": platform.machine(),
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "cores": os.cpu_count(),
+        "memory_gib": round(pages / 2**30, 1),
+    }
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        found["gpus"] = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return found
+
+
+def git_state() -> dict[str, Any] | None:
+    """Commit of the working directory and whether it has changes; None outside a repository."""
+    try:
+        ask = ["git", "status", "--porcelain=v2", "--branch", "--untracked-files=no"]
+        text = subprocess.run(ask, capture_output=True, text=True, timeout=10, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
+    commit = next((line.split()[-1] for line in text.splitlines() if line.startswith("# branch.oid")), None)
+    return {"commit": commit, "changed": any(not line.startswith("#") for line in text.splitlines())}

@@ -1,0 +1,119 @@
+"""The house keeps its own rules: the mirror of tests, recipes that load, public names, a light half without torch."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SRC, TESTS = ROOT / "src" / "seodang", ROOT / "tests"
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+MODULES = sorted(path for path in SRC.rglob("*.py") if path.name not in {"__init__.py", "__main__.py"})
+HEAVY = ("torch", "trl", "peft", "datasets", "accelerate", "bitsandbytes")
+NO_ROOM_FOR = {"utils", "common", "helpers", "base", "misc", "manager", "core"}
+
+PUBLIC = None
+"""Filled in below, from the package itself, by the test that names them."""
+
+
+def python(code: str) -> str:
+    """Run `code` in a fresh interpreter; returns what it printed."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def loaded_after(code: str) -> list[str]:
+    """Which heavy packages are in sys.modules once `code` has run."""
+    return python(f"import sys\n{code}\nprint(*[m for m in {HEAVY!r} if m in sys.modules])").split()
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(SRC)))
+def test_every_module_has_its_own_test_file(module: Path) -> None:
+    relative = module.relative_to(SRC)
+    assert (TESTS / relative.with_name(f"test_{module.name}")).is_file()
+
+
+def test_no_test_file_outlives_its_module() -> None:
+    alone = {"test_house.py", "test_packaging.py", "test_upstream.py", "test_main_job.py", "test_errors_shown.py"}
+    orphans = [
+        str(path.relative_to(TESTS))
+        for path in TESTS.rglob("test_*.py")
+        if path.relative_to(TESTS).parts[0] != "tools" and path.name not in alone
+        if not (SRC / path.relative_to(TESTS).with_name(path.name.removeprefix("test_"))).exists()
+    ]
+    assert orphans == []
+
+
+def test_test_folders_are_no_packages() -> None:
+    assert list(TESTS.rglob("__init__.py")) == []
+
+
+def test_no_module_is_named_after_nothing() -> None:
+    assert [path.name for path in MODULES if path.stem in NO_ROOM_FOR or path.parent.name in NO_ROOM_FOR] == []
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(SRC)))
+def test_every_module_says_what_it_is_for(module: Path) -> None:
+    doc = ast.get_docstring(ast.parse(module.read_text(encoding="utf-8")))
+    assert doc and doc.splitlines()[0].rstrip()
+
+
+def test_every_module_stands_in_a_layer() -> None:
+    contract = PYPROJECT["tool"]["importlinter"]["contracts"][0]
+    layers = {name.strip(" ()") for layer in contract["layers"] for name in re.split("[|:]", layer)}
+
+    def placed(module: Path) -> bool:
+        parts = ("seodang", *module.relative_to(SRC).with_suffix("").parts)
+        return any(".".join(parts[:size]) in layers for size in range(2, len(parts) + 1))
+
+    assert [str(path.relative_to(SRC)) for path in MODULES if not placed(path)] == []
+
+
+def test_every_recipe_loads() -> None:
+    from seodang.recipe_file import load_recipe
+
+    recipes = sorted((ROOT / "recipes").rglob("*.yaml"))
+    assert len(recipes) >= 1
+    for path in recipes:
+        load_recipe(path)
+
+
+def test_public_names_are_sorted_and_exact() -> None:
+    import seodang
+
+    assert list(seodang.__all__) == sorted(seodang.__all__)
+    assert sorted(name for name in dir(seodang) if name in seodang.__all__) == sorted(seodang.__all__)
+    for name in seodang.__all__:
+        assert getattr(seodang, name) is not None
+
+
+@pytest.mark.parametrize("module", ["", ".cli", ".data.sources", ".encoding", ".recipe_file", ".reports", ".workflow"])
+def test_importing_the_light_half_imports_nothing_heavy(module: str) -> None:
+    assert loaded_after(f"import seodang{module}") == []
+
+
+def test_the_command_line_imports_no_transformers() -> None:
+    code = "import sys, seodang.cli; print(*[m for m in ('transformers', 'numpy', 'matplotlib') if m in sys.modules])"
+    assert python(code) == ""
+
+
+def test_check_imports_nothing_heavy(tmp_path: Path) -> None:
+    raise NotImplementedError
+
+
+def test_help_is_there_at_once() -> None:
+    def seconds() -> float:
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "seodang", "--help"], check=True, capture_output=True)
+        return time.perf_counter() - start
+
+    assert median(seconds() for _ in range(3)) <= 2

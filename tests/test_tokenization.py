@@ -1,0 +1,95 @@
+"""The torch-free tokenizer: the class its config names, equal to AutoTokenizer, refusals as paragraphs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seodang.errors import ModelError, TemplateError
+from seodang.tokenization import PROBES, added_bos, compare, load_light, missing_tokens, probe_ids
+
+
+def test_the_light_tokenizer_gives_the_ids_of_auto_tokenizer(tokenizer_dir: Path, tokenizer: Any) -> None:
+    compare(load_light(str(tokenizer_dir)), tokenizer)
+
+
+def test_granite_is_loaded_by_its_own_class(shared_data: Path) -> None:
+    from transformers import AutoTokenizer
+
+    folder = shared_data / "tokenizers" / "granite-7b-lab"
+    light = load_light(str(folder))
+    assert type(light).__name__ == "LlamaTokenizer"
+    compare(light, AutoTokenizer.from_pretrained(folder))
+
+
+def test_loading_imports_no_torch(tokenizer_dir: Path) -> None:
+    code = (
+        "import sys; from seodang.tokenization import load_light; "
+        f"load_light({str(tokenizer_dir)!r}); print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_a_difference_names_the_string(tokenizer: Any, tokenizer_dir: Path) -> None:
+    other = load_light(str(tokenizer_dir))
+    other.backend_tokenizer.pre_tokenizer = None
+    with pytest.raises(TemplateError, match="give different ids for '"):
+        compare(other, tokenizer)
+
+
+def test_another_size_is_said(tokenizer: Any, tokenizer_dir: Path) -> None:
+    other = load_light(str(tokenizer_dir))
+    other.add_tokens(["새토큰"])
+    with pytest.raises(TemplateError, match="has 600 entries as AutoTokenizer loads it and 601"):
+        compare(other, tokenizer)
+
+
+def test_a_llama_class_over_byte_level_pieces_is_read_as_auto_tokenizer_reads_it(tokenizer_dir: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "llama3-like"
+    shutil.copytree(tokenizer_dir, folder)
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps(config | {"tokenizer_class": "LlamaTokenizerFast"}))
+    assert type(load_light(str(folder))).__name__ != "LlamaTokenizer"
+    assert probe_ids(load_light(str(folder))) == probe_ids(load_light(str(tokenizer_dir)))
+
+
+def test_a_path_that_does_not_exist(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"The model path .*nowhere does not exist"):
+        load_light(str(tmp_path / "nowhere"))
+
+
+def test_a_hub_name_that_cannot_be_reached_is_a_paragraph() -> None:
+    with pytest.raises(ModelError, match="neither a folder here nor reachable on the Hub"):
+        load_light("nobody/nothing-at-all")
+
+
+def test_a_folder_without_a_tokenizer(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="holds no tokenizer"):
+        load_light(str(tmp_path))
+
+
+def test_a_config_that_is_not_json(tokenizer_dir: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "broken"
+    shutil.copytree(tokenizer_dir, folder)
+    (folder / "tokenizer_config.json").write_text("{")
+    with pytest.raises(ModelError, match="tokenizer_config.json is not JSON"):
+        load_light(str(folder))
+
+
+def test_there_are_twenty_probes_and_they_differ() -> None:
+    assert len(set(PROBES)) == len(PROBES) == 20
+
+
+def test_bos_only_where_the_tokenizer_puts_one(tokenizer: Any) -> None:
+    assert added_bos(tokenizer) == ""
+
+
+def test_missing_tokens(tokenizer: Any) -> None:
+    assert missing_tokens(tokenizer, ("<|im_end|>", "<|eot_id|>")) == ["<|eot_id|>"]

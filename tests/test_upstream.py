@@ -1,0 +1,739 @@
+"""Every upstream fact that this project leans on, so that an upgrade fails here and not in a user's run.
+
+A fact is stated as it is measured in the pinned versions. Where one stops holding, the code that leans on it is named
+in the test's docstring: look there before the expectation is changed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+# PEFT 0.21 and TRL 1.16 still use names that transformers 5.23 deprecates.
+pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.*:FutureWarning")
+
+CHATML = (
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+PLAIN_BORDER = (
+    "{% for message in messages %}{% if message['role'] == 'user' %}{{ '### 질문:\n' + message['content'] + '\n' }}"
+    "{% else %}{{ '### 답변:' + message['content'] + eos_token }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '### 답변:' }}{% endif %}"
+)
+ANSWERS = (" 서른여덟입니다.", " 오늘은 맑아요.", " 두 시간 반이 걸립니다.")
+
+
+@pytest.fixture
+def chat_tokenizer(tokenizer_dir: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tokenizer_dir)
+    tokenizer.chat_template = CHATML
+    return tokenizer
+
+
+@pytest.fixture
+def tiny(model_dir: Path) -> Any:
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(model_dir)
+
+
+def user(text: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": text}]
+
+
+def assistant(text: str) -> list[dict[str, str]]:
+    return [{"role": "assistant", "content": text}]
+
+
+def pair_rows() -> Any:
+    from datasets import Dataset
+
+    rows = [
+        {"prompt": user("38을 한글로 읽어 주세요."), "chosen": assistant(answer), "rejected": assistant(" 모름")}
+        for answer in ANSWERS
+    ]
+    return Dataset.from_list(rows)
+
+
+def dpo_config(folder: Path, **given: Any) -> Any:
+    from trl import DPOConfig
+
+    defaults: dict[str, Any] = {
+        "bf16": False,
+        "activation_checkpointing": False,
+        "report_to": "none",
+        "max_length": None,
+    }
+    return DPOConfig(str(folder), use_cpu=True, disable_tqdm=True, **(defaults | given))
+
+
+def dpo_trainer(model: Any, tokenizer: Any, folder: Path, rows: Any = None, **given: Any) -> Any:
+    from trl import DPOTrainer
+
+    rows = pair_rows() if rows is None else rows
+    return DPOTrainer(model, args=dpo_config(folder, **given), train_dataset=rows, processing_class=tokenizer)
+
+
+def sft_trainer(model: Any, folder: Path, rows: list[dict[str, list[int]]], tokenizer: Any, **given: Any) -> Any:
+    from datasets import Dataset
+    from trl import SFTConfig, SFTTrainer
+
+    defaults: dict[str, Any] = {"bf16": False, "activation_checkpointing": False, "report_to": "none"}
+    config = SFTConfig(str(folder), use_cpu=True, disable_tqdm=True, **(defaults | given))
+    return SFTTrainer(model, args=config, train_dataset=Dataset.from_list(rows), processing_class=tokenizer)
+
+
+def logits(model: Any) -> Any:
+    import torch
+
+    ids = torch.arange(4, 40)[None]
+    model.eval()
+    with torch.no_grad():
+        return model(input_ids=ids).logits
+
+
+def stir(model: Any) -> Any:
+    """Move every trainable weight, as training would."""
+    import torch
+
+    generator = torch.Generator().manual_seed(1)
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data += 0.1 * torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype)
+    return model
+
+
+def in_fresh_python(code: str, **environment: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        capture_output=True, text=True, check=False, env=os.environ | environment, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+# --- Tokenizers and chat templates -----------------------------------------------------------------------------------
+
+
+def test_a_tokenizer_class_imports_without_torch_and_auto_tokenizer_brings_torch() -> None:
+    """seodang.tokenization loads the class named in tokenizer_config.json, so that `check` stays light."""
+    code = (
+        "import sys\n"
+        "from transformers import LlamaTokenizer, Qwen2Tokenizer, PreTrainedTokenizerFast\n"
+        "from transformers.utils import chat_template_utils\n"
+        "named = 'torch' in sys.modules\n"
+        "from transformers import AutoTokenizer\n"
+        "print(named, 'torch' in sys.modules)\n"
+    )
+    assert in_fresh_python(code).split() == ["False", "True"]
+
+
+def test_the_trainers_config_class_imports_torch() -> None:
+    """Why `training.extra` is checked against the generated upstream_fields.json and not against SFTConfig."""
+    code = "import sys\nfrom trl.trainer.sft_config import SFTConfig\nprint('torch' in sys.modules)"
+    assert in_fresh_python(code).split() == ["True"]
+
+
+def test_yaml_reads_an_exponent_as_text_and_no_as_false() -> None:
+    """seodang.tuning.specs coerces both back in `training.extra`."""
+    import yaml
+
+    assert yaml.safe_load("adam_epsilon: 1e-8\neval_strategy: no") == {"adam_epsilon": "1e-8", "eval_strategy": False}
+
+
+def test_a_bare_tokenizer_json_gives_other_ids_than_the_named_class(shared_data: Path) -> None:
+    """seodang.tokenization never reads tokenizer.json alone: Llama-type tokenizers get Metaspace in transformers 5."""
+    from tokenizers import Tokenizer
+    from transformers import AutoTokenizer, LlamaTokenizer
+
+    folder = shared_data / "tokenizers" / "granite-7b-lab"
+    bare = Tokenizer.from_file(str(folder / "tokenizer.json")).encode("<|user|>안녕", add_special_tokens=False).ids
+    named = LlamaTokenizer.from_pretrained(folder).encode("<|user|>안녕", add_special_tokens=False)
+    auto = AutoTokenizer.from_pretrained(folder).encode("<|user|>안녕", add_special_tokens=False)
+    assert named == auto
+    assert bare[:2] == [32002, 29871] and named[0] == 32002 and named[1] != 29871
+
+
+def test_saving_the_named_class_makes_tokenizer_json_agree(shared_data: Path, tmp_path: Path) -> None:
+    """A run's adapter/ folder reads the same in every reader."""
+    from tokenizers import Tokenizer
+    from transformers import LlamaTokenizer
+
+    named = LlamaTokenizer.from_pretrained(shared_data / "tokenizers" / "granite-7b-lab")
+    named.save_pretrained(tmp_path)
+    bare = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    for text in ("<|user|>안녕", " 앞", "I go", "\n줄"):
+        assert bare.encode(text, add_special_tokens=False).ids == named.encode(text, add_special_tokens=False)
+
+
+def test_a_template_without_generation_prompt_is_possible(shared_data: Path) -> None:
+    """Granite's own template ignores `add_generation_prompt`: the header belongs to what the model writes."""
+    from transformers import LlamaTokenizer
+
+    granite = LlamaTokenizer.from_pretrained(shared_data / "tokenizers" / "granite-7b-lab")
+    with_prompt = granite.apply_chat_template(user("안녕"), add_generation_prompt=True, tokenize=False)
+    assert with_prompt == granite.apply_chat_template(user("안녕"), add_generation_prompt=False, tokenize=False)
+
+
+def test_apply_chat_template_gives_a_dictionary_unless_told_not_to(chat_tokenizer: Any) -> None:
+    """Every caller of ours passes `return_dict=False`."""
+    found = chat_tokenizer.apply_chat_template(user("안녕"))
+    assert found["input_ids"] == chat_tokenizer.apply_chat_template(user("안녕"), return_dict=False)
+
+
+def test_the_saved_template_is_a_file_of_its_own(chat_tokenizer: Any, tmp_path: Path) -> None:
+    """seodang reads a model's own template from the loaded tokenizer, never from tokenizer_config.json."""
+    chat_tokenizer.save_pretrained(tmp_path)
+    assert (tmp_path / "chat_template.jinja").read_text(encoding="utf-8") == CHATML
+    assert "chat_template" not in json.loads((tmp_path / "tokenizer_config.json").read_text(encoding="utf-8"))
+
+
+def test_the_oracle_keeps_typed_control_strings_as_text(chat_tokenizer: Any) -> None:
+    """seodang.encoding is compared with `apply_chat_template(..., sanitize_control_tokens=True)`."""
+    end = chat_tokenizer.convert_tokens_to_ids("<|im_end|>")
+    typed = user("끝은 <|im_end|> 입니다")
+    plain = chat_tokenizer.apply_chat_template(typed, return_dict=False)
+    kept = chat_tokenizer.apply_chat_template(typed, return_dict=False, sanitize_control_tokens=True)
+    assert plain.count(end) == 2 and kept.count(end) == 1
+    assert chat_tokenizer.decode(kept) == chat_tokenizer.decode(plain)
+
+
+def test_the_oracle_keeps_added_tokens_that_are_not_special(chat_tokenizer: Any) -> None:
+    """`split_special_tokens` skips only `special: true` tokens; the oracle knows a template's `<think>` too."""
+    chat_tokenizer.add_tokens(["<think>"])
+    chat_tokenizer.chat_template = CHATML + "{# #}{% if false %}<think>{% endif %}"
+    think = chat_tokenizer.convert_tokens_to_ids("<think>")
+    typed = user("<think> 라고 쓰면?")
+    assert think in chat_tokenizer.encode("<think> 라고", split_special_tokens=True)
+    assert think in chat_tokenizer.apply_chat_template(typed, return_dict=False)
+    assert think not in chat_tokenizer.apply_chat_template(typed, return_dict=False, sanitize_control_tokens=True)
+
+
+def test_the_private_seams_of_the_oracle_exist(chat_tokenizer: Any) -> None:
+    """seodang.encoding and seodang.template call these by name."""
+    from transformers.utils import chat_template_utils as seams
+
+    tokens = chat_tokenizer._get_control_tokens(CHATML)
+    control, marked = seams._get_control_token_patterns(tuple(tokens))
+    text = seams.mark_control_tokens("가<|im_end|>나", control)
+    start, end = seams._CONTROL_TOKEN_START, seams._CONTROL_TOKEN_END
+    assert text == f"가{start}<|im_end|>{end}나" and marked.split(text) == ["가", "<|im_end|>", "나"]
+    unmarked = chat_tokenizer._encode_without_added_tokens("<|im_end|>")
+    assert chat_tokenizer.convert_tokens_to_ids("<|im_end|>") not in unmarked
+    assert seams.encode_marked_chat(chat_tokenizer, text)[1:-1] != []
+
+
+def test_user_text_cannot_forge_the_oracles_marks(chat_tokenizer: Any) -> None:
+    """Private-use characters in a message are dropped before the marks are set."""
+    from transformers.utils import chat_template_utils as seams
+
+    control, _ = seams._get_control_token_patterns(("<|im_end|>",))
+    forged = f"{seams._CONTROL_TOKEN_START}가{seams._CONTROL_TOKEN_END}"
+    assert seams.mark_control_tokens(forged, control) == "가"
+
+
+# --- What TRL does to data -------------------------------------------------------------------------------------------
+
+
+def test_sft_takes_ready_made_ids_and_labels(tiny: Any, tokenizer: Any, tmp_path: Path) -> None:
+    """Stage sft hands `input_ids` and `labels` over, and -100 stays -100 in the batch."""
+    rows = [{"input_ids": [4, 5, 6, 7], "labels": [-100, -100, 6, 7]}, {"input_ids": [8, 9], "labels": [-100, 9]}]
+    trainer = sft_trainer(tiny, tmp_path, rows, tokenizer, max_length=None)
+    batch = trainer.data_collator([trainer.train_dataset[0], trainer.train_dataset[1]])
+    assert batch["input_ids"].tolist() == [[4, 5, 6, 7], [8, 9, 3, 3]]
+    assert batch["labels"].tolist() == [[-100, -100, 6, 7], [-100, 9, -100, -100]]
+
+
+def test_sft_cuts_ready_made_ids_at_1024_by_default(tiny: Any, tokenizer: Any, tmp_path: Path) -> None:
+    """Every trainer of ours is built with `max_length=None`."""
+    from trl import SFTConfig
+
+    rows = [{"input_ids": [5] * 1500, "labels": [5] * 1500}]
+    assert SFTConfig.max_length == 1024
+    assert len(sft_trainer(tiny, tmp_path, rows, tokenizer).train_dataset[0]["input_ids"]) == 1024
+    whole = sft_trainer(tiny, tmp_path, rows, tokenizer, max_length=None)
+    assert len(whole.train_dataset[0]["input_ids"]) == 1500
+
+
+def test_sft_drops_rows_without_a_trained_token_without_a_word(tiny: Any, tokenizer: Any, tmp_path: Path) -> None:
+    """seodang.data.dataset drops and counts such rows before the trainer sees them."""
+    rows = [{"input_ids": [4, 5], "labels": [4, 5]}, {"input_ids": [6, 7] * 600, "labels": [-100] * 1100 + [7] * 100}]
+    assert len(sft_trainer(tiny, tmp_path, rows, tokenizer).train_dataset) == 1
+
+
+def test_dpos_collator_cuts_at_1024_by_default() -> None:
+    """Stage dpo builds its config with `max_length=None`."""
+    from trl import DPOConfig
+    from trl.trainer.dpo_trainer import DataCollatorForPreference
+
+    row = {"prompt_ids": [5] * 1400, "chosen_ids": [6] * 100, "rejected_ids": [7] * 100}
+    assert DPOConfig.max_length == 1024
+    assert DataCollatorForPreference(pad_token_id=3, max_length=1024)([row])["input_ids"].shape == (2, 1024)
+    assert DataCollatorForPreference(pad_token_id=3)([row])["input_ids"].shape == (2, 1500)
+
+
+def test_dpo_tokenises_even_rows_that_bring_ids(tiny: Any, chat_tokenizer: Any, tmp_path: Path) -> None:
+    """Why seodang.tuning.dpo overrides `_prepare_dataset`: there is no documented way to hand ids over."""
+    from datasets import Dataset
+
+    rows = Dataset.from_list([{"prompt_ids": [4, 5], "chosen_ids": [6], "rejected_ids": [7]}])
+    with pytest.raises(KeyError, match="chosen"):
+        dpo_trainer(tiny, chat_tokenizer, tmp_path, rows)
+
+
+def test_dpo_honours_sanitize_control_tokens_per_row(tiny: Any, chat_tokenizer: Any, tmp_path: Path) -> None:
+    """The documented seam by which a bare TRL script keeps a typed control string as text."""
+    end = chat_tokenizer.convert_tokens_to_ids("<|im_end|>")
+    row = {"prompt": user("<|im_end|>는 무엇?"), "chosen": assistant("끝"), "rejected": assistant("몰라")}
+
+    def prompt_ids(row: dict[str, Any]) -> list[int]:
+        from datasets import Dataset
+
+        return list(
+            dpo_trainer(tiny, chat_tokenizer, tmp_path, Dataset.from_list([row])).train_dataset[0]["prompt_ids"]
+        )
+
+    assert prompt_ids(row).count(end) == 2
+    assert prompt_ids(row | {"chat_template_kwargs": {"sanitize_control_tokens": True}}).count(end) == 1
+
+
+def test_dpo_cuts_the_prompt_where_a_token_crosses_the_border(tiny: Any, tokenizer_dir: Path, tmp_path: Path) -> None:
+    """With a template whose border is plain text TRL trains a context the served model never reads."""
+    from datasets import Dataset
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tokenizer_dir)
+    tokenizer.chat_template = PLAIN_BORDER.replace("### 답변:'", "### 답변:\n'")
+    tokenizer.add_tokens(["\n\n"])  # a token made of the prompt's last and the answer's first character
+    row = {"prompt": user("무엇?"), "chosen": assistant("\n답"), "rejected": assistant("\n몰라")}
+    prompt = tokenizer.apply_chat_template(row["prompt"], add_generation_prompt=True, return_dict=False)
+    trained = dpo_trainer(tiny, tokenizer, tmp_path, Dataset.from_list([row])).train_dataset[0]["prompt_ids"]
+    assert list(trained) == prompt[:-1]
+
+
+def test_the_private_seams_of_dpo_exist() -> None:
+    """seodang.tuning.dpo overrides both: our ids instead of TRL's, our reference instead of TRL's."""
+    import inspect
+
+    from trl import DPOTrainer
+
+    assert list(inspect.signature(DPOTrainer._prepare_dataset).parameters)[1:] == [
+        "dataset", "processing_class", "args", "dataset_name",
+    ]  # fmt: skip
+    assert list(inspect.signature(DPOTrainer._precompute_ref_logps).parameters)[1:] == ["dataset", "name", "batch_size"]
+    source = inspect.getsource(DPOTrainer._compute_loss)
+    assert 'inputs["ref_chosen_logps"], inputs["ref_rejected_logps"]' in source
+
+
+def test_dpos_collator_carries_reference_columns() -> None:
+    """The reference reaches the loss as two columns."""
+    from trl.trainer.dpo_trainer import DataCollatorForPreference
+
+    row = {"prompt_ids": [4], "chosen_ids": [5, 6], "rejected_ids": [7]}
+    batch = DataCollatorForPreference(pad_token_id=3)([row | {"ref_chosen_logps": -1.5, "ref_rejected_logps": -2.5}])
+    assert batch["ref_chosen_logps"].tolist() == [-1.5] and batch["ref_rejected_logps"].tolist() == [-2.5]
+    assert batch["completion_mask"].tolist() == [[0, 1, 1], [0, 1, 0]]
+
+
+# --- What TRL does to models -----------------------------------------------------------------------------------------
+
+
+def adapter_config(kind: str) -> Any:
+    import peft
+
+    if kind == "ia3":
+        return peft.IA3Config(
+            task_type="CAUSAL_LM", target_modules=["q_proj", "down_proj"], feedforward_modules=["down_proj"]
+        )
+    weights = "pissa" if kind == "pissa" else True
+    return peft.LoraConfig(task_type="CAUSAL_LM", r=4, target_modules="all-linear", init_lora_weights=weights)
+
+
+def copied(kind: str, tiny: Any, tokenizer: Any, folder: Path) -> dict[str, float]:
+    """How far TRL's own reference copy is from the parent and from the base, and how far the policy moved."""
+    import peft
+
+    model = stir(peft.get_peft_model(tiny, adapter_config(kind)))
+    parent = logits(model)
+    with model.disable_adapter():
+        base = logits(model)
+    dpo_trainer(model, tokenizer, folder)
+    policy = logits(model)
+    model.set_adapter("ref")
+    copy = logits(model)
+    far = {"policy": policy - parent, "copy": copy - parent, "base": copy - base}
+    return {name: float(difference.abs().max()) for name, difference in far.items()}
+
+
+def test_trls_reference_copy_is_right_for_lora(tiny: Any, chat_tokenizer: Any, tmp_path: Path) -> None:
+    far = copied("lora", tiny, chat_tokenizer, tmp_path)
+    assert far["policy"] == far["copy"] == 0 and far["base"] > 1e-2
+
+
+def test_trls_reference_copy_is_the_base_for_ia3(tiny: Any, chat_tokenizer: Any, tmp_path: Path) -> None:
+    """Why the reference is never TRL's own copy (seodang.tuning.reference)."""
+    far = copied("ia3", tiny, chat_tokenizer, tmp_path)
+    assert far["base"] == 0 and far["copy"] > 1e-3
+
+
+def test_trl_damages_the_policy_of_a_pissa_adapter(tiny: Any, chat_tokenizer: Any, tmp_path: Path) -> None:
+    """Adding `ref` initialises it again on the same base; the step-0 assertion of seodang.tuning.dpo sees it."""
+    assert copied("pissa", tiny, chat_tokenizer, tmp_path)["policy"] > 1e-3
+
+
+def test_the_reference_copy_can_be_deleted(tiny: Any, chat_tokenizer: Any, tmp_path: Path) -> None:
+    """seodang.tuning.dpo deletes it, so that no checkpoint holds a second adapter."""
+    import peft
+
+    model = stir(peft.get_peft_model(tiny, adapter_config("lora")))
+    parent = logits(model)
+    dpo_trainer(model, chat_tokenizer, tmp_path)
+    model.delete_adapter("ref")
+    assert list(model.peft_config) == ["default"] and model.active_adapters == ["default"]
+    assert float((logits(model) - parent).abs().max()) == 0
+
+
+def test_dpo_saves_a_second_adapter_and_a_pickle(tiny: Any, chat_tokenizer: Any, tmp_path: Path) -> None:
+    """Why seodang.tuning.loop saves adapters itself."""
+    import peft
+
+    model = peft.get_peft_model(tiny, adapter_config("lora"))
+    dpo_trainer(model, chat_tokenizer, tmp_path).save_model(str(tmp_path / "saved"))
+    assert {"ref", "training_args.bin"} <= {path.name for path in (tmp_path / "saved").iterdir()}
+
+
+@pytest.mark.parametrize("trainer", ["sft", "dpo"])
+def test_trl_casts_the_adapter_of_a_quantised_model_to_bfloat16(
+    trainer: str, model_dir: Path, chat_tokenizer: Any, tmp_path: Path
+) -> None:
+    """On any device; the tuning stages put values and dtype back before there is an optimizer."""
+    import torch
+
+    model = qlora(model_dir)
+    if trainer == "sft":
+        sft_trainer(model, tmp_path, [{"input_ids": [4, 5], "labels": [4, 5]}], chat_tokenizer)
+    else:
+        dpo_trainer(model, chat_tokenizer, tmp_path)
+    dtypes = {p.dtype for name, p in model.named_parameters() if ".default." in name}
+    assert dtypes == {torch.bfloat16}
+
+
+def test_trls_defaults_are_wrong_for_a_cpu() -> None:
+    """bf16 is emulated there, and checkpointing doubles the forward; seodang.tuning.loop decides both."""
+    from trl import DPOConfig, SFTConfig
+
+    for config in (SFTConfig, DPOConfig):
+        built = config("unused", use_cpu=True, report_to="none")
+        assert built.bf16 and built.gradient_checkpointing and built.logging_steps == 10
+    assert DPOConfig("unused", use_cpu=True, report_to="none").disable_dropout
+
+
+def test_dpo_recomputes_logits_for_compute_metrics_with_a_warning(
+    tiny: Any, chat_tokenizer: Any, tmp_path: Path
+) -> None:
+    """Custom metrics see our evaluation's answers instead."""
+    trainer = dpo_trainer(tiny, chat_tokenizer, tmp_path, precompute_ref_log_probs=True)
+    batch = trainer.data_collator([trainer.train_dataset[0]])
+    with pytest.warns(FutureWarning, match="return_outputs"):
+        trainer.compute_loss(trainer.model, batch, return_outputs=True)
+
+
+def test_upstream_still_reads_names_that_it_deprecates(tiny: Any) -> None:
+    """PEFT reads `is_gradient_checkpointing` of transformers 5.23: not a warning for the user."""
+    import peft
+
+    with pytest.warns(FutureWarning, match="is_gradient_checkpointing"):
+        peft.get_peft_model(tiny, adapter_config("lora"))
+
+
+def test_gradient_checkpointing_is_called_activation_checkpointing() -> None:
+    """seodang.tuning.loop passes the new name; the old one warns."""
+    from transformers import TrainingArguments
+
+    with pytest.warns(FutureWarning, match="activation_checkpointing"):
+        TrainingArguments("unused", use_cpu=True, report_to="none", gradient_checkpointing=True)
+
+
+def test_importing_experimental_trl_warns_unless_silenced() -> None:
+    """Experimental losses will set TRL_EXPERIMENTAL_SILENCE."""
+    code = "import warnings\nwith warnings.catch_warnings(record=True) as seen:\n    warnings.simplefilter('always')\n"
+    code += "    import trl.experimental\nprint(any('experimental' in str(w.message) for w in seen))"
+    assert in_fresh_python(code).split() == ["True"]
+    assert in_fresh_python(code, TRL_EXPERIMENTAL_SILENCE="1").split() == ["False"]
+
+
+# --- Telemetry -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("ci", "main", "sent"), [("", True, 1), ("true", True, 0), ("", False, 0)])
+def test_trl_pings_at_construction_except_in_ci(tiny: Any, ci: str, main: bool, sent: int, monkeypatch: Any) -> None:
+    """A socket test with `CI` set proves nothing; ours unsets it."""
+    from trl.trainer import base_trainer
+
+    pings: list[str] = []
+    monkeypatch.setenv("CI", ci)
+    monkeypatch.setattr(base_trainer, "send_telemetry", lambda topic, **_: pings.append(topic))
+    device = SimpleNamespace(type="cpu")
+    trainer = SimpleNamespace(
+        accelerator=SimpleNamespace(is_main_process=main, num_processes=1, device=device),
+        is_deepspeed_enabled=False, is_fsdp_enabled=False, train_dataset=None, model=tiny,
+    )  # fmt: skip
+    base_trainer._BaseTrainer._send_telemetry(trainer)
+    assert len(pings) == sent
+
+
+def test_every_trainer_pings(tiny: Any, chat_tokenizer: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    """The name that seodang.tuning.loop must silence is the one in trl.trainer.base_trainer."""
+    from trl.trainer import base_trainer
+
+    pings: list[str] = []
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setattr(base_trainer, "send_telemetry", lambda topic, **_: pings.append(topic))
+    dpo_trainer(tiny, chat_tokenizer, tmp_path)
+    sft_trainer(tiny, tmp_path, [{"input_ids": [4, 5], "labels": [4, 5]}], chat_tokenizer)
+    assert pings == ["trl/DPOTrainer", "trl/SFTTrainer"]
+
+
+def test_the_hub_reads_its_telemetry_switch_once_at_import() -> None:
+    """Setting the variable later does nothing: a notebook user has imported huggingface_hub before us."""
+    code = (
+        "import os, huggingface_hub\nfrom huggingface_hub import constants\n"
+        "os.environ['HF_HUB_DISABLE_TELEMETRY'] = '1'\nprint(constants.HF_HUB_DISABLE_TELEMETRY)\n"
+        "import huggingface_hub.utils._telemetry as t, inspect\n"
+        "print('constants.HF_HUB_DISABLE_TELEMETRY' in inspect.getsource(t.send_telemetry))"
+    )
+    assert in_fresh_python(code, HF_HUB_DISABLE_TELEMETRY="0").split() == ["False", "True"]
+
+
+# --- PEFT ------------------------------------------------------------------------------------------------------------
+
+
+def saved_adapter(tiny: Any, folder: Path) -> Path:
+    import peft
+
+    stir(peft.get_peft_model(tiny, adapter_config("lora"))).save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_loaded_adapter_is_frozen_unless_asked(tiny: Any, model_dir: Path, tmp_path: Path, asked: bool) -> None:
+    """seodang.tuning.model passes `is_trainable=True` when a run continues."""
+    import peft
+    from transformers import AutoModelForCausalLM
+
+    folder = saved_adapter(tiny, tmp_path)
+    base = AutoModelForCausalLM.from_pretrained(model_dir)
+    loaded = peft.PeftModel.from_pretrained(base, folder, is_trainable=asked)
+    assert any(p.requires_grad for p in loaded.parameters()) is asked
+
+
+def test_peft_saves_no_generation_config_and_the_base_path_as_given(
+    model_dir: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """Our adapter/ folder adds generation_config.json with the stop ids, and an absolute base path."""
+    from transformers import AutoModelForCausalLM
+
+    monkeypatch.chdir(model_dir.parent)
+    folder = saved_adapter(AutoModelForCausalLM.from_pretrained(model_dir.name), tmp_path / "adapter")
+    config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+    assert config["base_model_name_or_path"] == model_dir.name
+    assert not (folder / "generation_config.json").exists()
+
+
+def test_a_pipeline_takes_the_tokenizer_of_the_base(
+    tiny: Any, chat_tokenizer: Any, model_dir: Path, tmp_path: Path
+) -> None:
+    """README names the tokenizer: else an adapter folder answers with the base's chat template, here none."""
+    from transformers import pipeline
+
+    folder = saved_adapter(tiny, tmp_path)
+    chat_tokenizer.save_pretrained(folder)
+    silent = pipeline("text-generation", model=str(folder))
+    named = pipeline("text-generation", model=str(folder), tokenizer=str(folder))
+    assert silent.tokenizer.chat_template is None
+    assert named.tokenizer.chat_template == CHATML
+
+
+def test_peft_keeps_adapters_in_float32_over_a_half_precision_base(model_dir: Path) -> None:
+    """`autocast_adapter_dtype` is on by default; only TRL's cast for quantised models undoes it."""
+    import peft
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    base = AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.bfloat16)
+    model = peft.get_peft_model(base, adapter_config("lora"))
+    assert {p.dtype for p in model.parameters() if p.requires_grad} == {torch.float32}
+
+
+# --- bitsandbytes ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def wide_dir(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model whose layers are as wide as bitsandbytes' blocks of 64, or repacking fails outright."""
+    from transformers import AutoConfig, LlamaForCausalLM
+
+    config = AutoConfig.from_pretrained(model_dir)
+    config.update({"hidden_size": 64, "intermediate_size": 128, "head_dim": 16})
+    folder = tmp_path_factory.mktemp("wide")
+    LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+def qlora(model_dir: Path) -> Any:
+    import peft
+    import torch
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+    quantization = BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.float32
+    )
+    base = AutoModelForCausalLM.from_pretrained(model_dir, quantization_config=quantization, dtype=torch.float32)
+    return peft.get_peft_model(base, adapter_config("lora"))
+
+
+def first_layer_gradient(model: Any) -> float:
+    """The largest gradient of the first layer's adapter after one training step's backward."""
+    import torch
+
+    model.train()
+    model.zero_grad()
+    ids = torch.arange(4, 20)[None]
+    model(input_ids=ids, labels=ids).loss.backward()
+    layer = model.base_model.model.model.layers[0].self_attn.v_proj.lora_B["default"].weight
+    return 0.0 if layer.grad is None else float(layer.grad.abs().max())
+
+
+def four_bit_layers(model: Any) -> list[Any]:
+    import bitsandbytes
+
+    return [module for module in model.modules() if isinstance(module, bitsandbytes.nn.Linear4bit)]
+
+
+def test_four_bit_layers_repack_on_an_avx512_bf16_cpu(model_dir: Path) -> None:
+    """The switch that seodang.tuning.model turns off is on exactly where the CPU has the instructions."""
+    import bitsandbytes.functional as functional
+
+    layers = four_bit_layers(qlora(model_dir))
+    assert layers and {layer.support_avx512bf16_for_cpu for layer in layers} == {functional.has_avx512bf16()}
+
+
+@pytest.fixture
+def repacking() -> None:
+    import bitsandbytes.functional as functional
+
+    if not functional.has_avx512bf16():
+        pytest.skip("this CPU has no AVX512-BF16: bitsandbytes does not repack here")
+
+
+def test_an_evaluation_cuts_the_graph_of_a_repacked_four_bit_model(wide_dir: Path, repacking: None) -> None:
+    """Measured on AVX512-BF16: after an eval-mode forward the first layer's gradient vanishes in training."""
+    model = qlora(wide_dir)
+    before = first_layer_gradient(model)
+    logits(model)
+    with pytest.warns(UserWarning, match="gemv_4bit: an autograd kernel was not registered"):
+        after = first_layer_gradient(model)
+    assert before > 0 and after == 0
+
+
+def test_a_narrow_four_bit_model_cannot_be_evaluated_while_it_repacks(model_dir: Path, repacking: None) -> None:
+    """Layers narrower than a block of 64 raise in the repacking: a second reason to turn it off."""
+    with pytest.raises(RuntimeError, match="is invalid for input of size"):
+        logits(qlora(model_dir))
+
+
+def test_without_the_switch_an_evaluation_changes_no_gradient(wide_dir: Path) -> None:
+    """What seodang.tuning.model relies on when it turns the switch off at load."""
+    model = qlora(wide_dir)
+    for layer in four_bit_layers(model):
+        layer.support_avx512bf16_for_cpu = False
+    before = first_layer_gradient(model)
+    logits(model)
+    assert before > 0 and first_layer_gradient(model) == before
+
+
+# --- transformers' Trainer and accelerate ----------------------------------------------------------------------------
+
+
+def test_the_last_checkpoint_may_be_torn(tmp_path: Path) -> None:
+    """`get_last_checkpoint` takes the highest number; ours takes the highest whose trainer_state.json parses."""
+    from transformers.trainer_utils import get_last_checkpoint
+
+    (tmp_path / "checkpoint-2").mkdir()
+    (tmp_path / "checkpoint-2" / "trainer_state.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "checkpoint-10").mkdir()
+    assert Path(str(get_last_checkpoint(str(tmp_path)))).name == "checkpoint-10"
+
+
+def test_trainer_state_is_written_last(tiny: Any, tokenizer: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    """Hence a checkpoint whose trainer_state.json parses is whole."""
+    from transformers.trainer_callback import TrainerState
+
+    seen: list[set[str]] = []
+    monkeypatch.setattr(
+        TrainerState, "save_to_json", lambda self, path: seen.append({p.name for p in Path(path).parent.iterdir()})
+    )
+    rows = [{"input_ids": [4, 5, 6], "labels": [4, 5, 6]}]
+    sft_trainer(tiny, tmp_path, rows, tokenizer, max_steps=1, save_steps=1).train()
+    assert {"optimizer.pt", "scheduler.pt", "rng_state.pth", "model.safetensors"} <= seen[0]
+
+
+@pytest.mark.parametrize(("warmup", "steps"), [(0.25, 25), (5, 5), (0, 0)])
+def test_warmup_steps_below_one_is_a_share(warmup: float, steps: int) -> None:
+    """`training.warmup_steps: 0.03` is three per cent of all steps."""
+    from transformers import TrainingArguments
+
+    arguments = TrainingArguments("unused", use_cpu=True, warmup_steps=warmup, report_to="none")
+    assert arguments.get_warmup_steps(100) == steps
+
+
+@pytest.mark.parametrize("name", ["eval_steps", "save_steps", "logging_steps"])
+def test_steps_below_one_are_shares_of_all_steps(name: str) -> None:
+    """`training.eval_steps: 0.5` evaluates twice."""
+    from transformers import TrainingArguments
+    from transformers.trainer_callback import TrainerState
+
+    state = TrainerState()
+    arguments = TrainingArguments("unused", use_cpu=True, report_to="none", **{name: 0.5})
+    state.compute_steps(arguments, max_steps=10)
+    assert getattr(state, name) == 5
+
+
+def test_fsdp_on_a_cpu_is_silently_nothing() -> None:
+    """A recipe that asks for FSDP on a CPU has to be refused by us: accelerate raises nothing."""
+    code = (
+        "from accelerate import Accelerator, FullyShardedDataParallelPlugin\n"
+        "made = Accelerator(cpu=True, fsdp_plugin=FullyShardedDataParallelPlugin())\n"
+        "print(made.distributed_type.value)"
+    )
+    assert in_fresh_python(code, ACCELERATE_USE_CPU="true").split() == ["NO"]
+
+
+def test_accelerate_launch_on_a_cpu_goes_to_the_launcher_of_one_process() -> None:
+    """Two processes on a CPU are started by `torch.distributed.run`, not by `accelerate launch --cpu`."""
+    import inspect
+
+    from accelerate.commands.launch import launch_command, simple_launcher
+
+    source = inspect.getsource(launch_command)
+    assert "args.cpu" in source and "multi_gpu" in source and source.rstrip().endswith("simple_launcher(args)")
+    assert "Popen" in inspect.getsource(simple_launcher)
+
+
+def test_native_bfloat16_can_be_told_from_emulated() -> None:
+    """seodang.tuning.model chooses the dtype by this parameter (T4 emulates)."""
+    import inspect
+
+    import torch
+
+    assert "including_emulation" in inspect.signature(torch.cuda.is_bf16_supported).parameters
