@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import subprocess
 import sys
@@ -19,9 +20,6 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 MODULES = sorted(path for path in SRC.rglob("*.py") if path.name not in {"__init__.py", "__main__.py"})
 HEAVY = ("torch", "trl", "peft", "datasets", "accelerate", "bitsandbytes")
 NO_ROOM_FOR = {"utils", "common", "helpers", "base", "misc", "manager", "core"}
-
-PUBLIC = None
-"""Filled in below, from the package itself, by the test that names them."""
 
 
 def python(code: str) -> str:
@@ -106,8 +104,29 @@ def test_the_command_line_imports_no_transformers() -> None:
     assert python(code) == ""
 
 
-def test_check_imports_nothing_heavy(tmp_path: Path) -> None:
-    raise NotImplementedError
+RECIPE = """\
+stage: sft
+model: {{name_or_path: {model}}}
+template: chatml
+data: {{train: seed.jsonl, max_length: 256}}
+adapter: {{kind: lora}}
+output_dir: runs/sft
+"""
+
+
+@pytest.mark.parametrize("verb", ["check", "preview", "show"])
+def test_the_light_verbs_import_nothing_heavy(
+    verb: str, model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [{"instruction": f"{n} 다음 수는 무엇인가요?", "output": f"{n + 1}입니다."} for n in range(20)]
+    lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
+    (tmp_path / "seed.jsonl").write_text("".join(lines), encoding="utf-8")
+    (tmp_path / "sft.yaml").write_text(RECIPE.format(model=model_dir), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    call = "import io, contextlib, seodang.cli\nwith contextlib.redirect_stdout(io.StringIO()):\n"
+    call += f"    try: seodang.cli.cli(['{verb}', 'sft.yaml'], standalone_mode=False)\n"
+    call += "    except SystemExit as end: assert not end.code"
+    assert loaded_after(call) == []
 
 
 def test_help_is_there_at_once() -> None:

@@ -51,16 +51,18 @@ def _versions() -> list[Finding]:
 
 
 def _hardware() -> list[Finding]:
-    from seodang.tuning.model import choose_dtype, look_at_hardware
+    from seodang.tuning.model import choose_dtype, find_hardware
     from seodang.workflow import hardware
 
-    there = look_at_hardware()
-    facts = hardware()
+    there, facts = find_hardware(), hardware()
     precision = choose_dtype("auto", there)
+    autocast = "bfloat16" if precision.bf16 else "float16" if precision.fp16 else "no"
+    native = "computes" if there.native_bf16 else "does not compute"
+    dtype = str(precision.weights).removeprefix("torch.")
     return [
         Finding("machine", f"{facts['cores']} cores, {facts['memory_gib']} GiB, {facts['machine']}"),
-        Finding("device", there.name),
-        Finding("dtype", f"{precision.weights} weights ({precision.why})"),
+        Finding("device", ", ".join(facts.get("gpus", [])) or there.device),
+        Finding("dtype", f"{dtype} weights, {autocast} autocast (this device {native} bfloat16 natively)"),
     ]
 
 

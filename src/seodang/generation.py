@@ -12,14 +12,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 from transformers.generation import RepetitionPenaltyLogitsProcessor, TemperatureLogitsWarper, TopPLogitsWarper
 
-from seodang.errors import DataError
+from seodang.errors import DataError, ModelError
+from seodang.runs import hash_file, hash_text, read_json
 from seodang.self_instruct.completers import TOO_LONG, Request, Response, Sampling
+from seodang.tuning.model import load_model
+from seodang.tuning.specs import ModelSpec, locate
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,9 @@ class Generator:
         """
         if any(not prompt for prompt in prompts):
             raise DataError("A prompt has no tokens, so there is nothing to continue. Give it at least one message.")
-        seeds = [f"{seed}:{row}" for row in range(len(prompts))] if isinstance(seed, int) else [str(one) for one in seed]
+        seeds = (
+            [f"{seed}:{row}" for row in range(len(prompts))] if isinstance(seed, int) else [str(one) for one in seed]
+        )
         found = [Completion("", (), False)] * len(prompts)
         with _ready(self.model):
             for room, rows in self._batches(prompts, sampling):
@@ -117,7 +123,11 @@ class Generator:
         """Greedy in upstream's eyes: where answers are sampled, `_Draw` has made the choice before."""
         stop = list(self.stop_ids)
         return GenerationConfig(
-            max_new_tokens=room, do_sample=False, use_cache=True, eos_token_id=stop or None, pad_token_id=(stop or [0])[0]
+            max_new_tokens=room,
+            do_sample=False,
+            use_cache=True,
+            eos_token_id=stop or None,
+            pad_token_id=(stop or [0])[0],
         )
 
     def _completion(self, ids: list[int], stop: Sequence[str]) -> Completion:
@@ -192,31 +202,35 @@ def _ready(model: Any) -> Iterator[None]:
             module.training = True
 
 
+def load_generator(spec: ModelSpec, batch_size: int = 16) -> Generator:
+    """Load a recipe's model to answer with; it stops where its run, its files and its tokenizer say so."""
+    loaded = load_model(spec)
+    own = read_json(Path(locate(spec).tokenizer) / "generation_config.json")
+    ids = loaded.model.generation_config.eos_token_id if own is None else own.get("eos_token_id")
+    stop_ids = [*(ids if isinstance(ids, list) else [ids]), loaded.tokenizer.eos_token_id]
+    known = dict.fromkeys(token for token in stop_ids if token is not None)
+    return Generator(loaded.model, loaded.tokenizer, tuple(known), batch_size)
+
+
 class LocalCompleter:
     """A loaded model as a completer: texts are continued, messages go through the tokenizer's chat template."""
 
-    def __init__(self, generator: Generator, name: str) -> None:
+    def __init__(self, generator: Generator, name: str, chats: bool) -> None:
         self.generator = generator
         self.name = name
-        """What identifies the model: it is part of every request's key."""
-
-    @property
-    def chats(self) -> bool:
-        """Whether the tokenizer brings a chat template."""
-        return bool(self.generator.tokenizer.chat_template)
+        self.chats = chats
 
     def complete(self, requests: Sequence[Request]) -> list[Response]:
         """One response per request, in order; a prompt that fills the model's length fails with `prompt_too_long`."""
-        found: dict[str, Response] = {}
+        found = []
         for _, alike in groupby(requests, key=lambda request: (request.sampling, request.stop)):
-            found |= {response.key: response for response in self._complete(list(alike))}
-        return [found[request.key] for request in requests]
+            found += self._complete(list(alike))
+        return found
 
     def _complete(self, requests: list[Request]) -> list[Response]:
         sampling, stop = requests[0].sampling, requests[0].stop
         prompts = [self._ids(request) for request in requests]
-        seeds = [request.seed for request in requests]
-        made = self.generator.answer(prompts, sampling, seeds, stop)
+        made = self.generator.answer(prompts, sampling, [request.seed for request in requests], stop)
         return [
             Response(request.key, done.text, done.stopped, "" if self.generator.room(prompt, sampling) else TOO_LONG)
             for request, prompt, done in zip(requests, prompts, made, strict=True)
@@ -225,7 +239,33 @@ class LocalCompleter:
     def _ids(self, request: Request) -> list[int]:
         tokenizer = self.generator.tokenizer
         if isinstance(request.prompt, str):
-            return list(tokenizer(request.prompt)["input_ids"])
+            # Control strings within the text are examples' content: only a template places control tokens.
+            return list(tokenizer(request.prompt, split_special_tokens=True)["input_ids"])
         rows = [message.to_row() for message in request.prompt]
         options = {"add_generation_prompt": True, "sanitize_control_tokens": True, "return_dict": False}
         return list(tokenizer.apply_chat_template(rows, tokenize=True, **options))
+
+
+def load_completer(spec: ModelSpec, batch_size: int = 16, style: str | None = None) -> LocalCompleter:
+    """A recipe's model as a completer; `style` is `chat`, `continue`, or what the tokenizer's template allows.
+
+    Raises ModelError where chat turns are asked of a tokenizer without a chat template.
+    """
+    generator = load_generator(spec, batch_size)
+    template = generator.tokenizer.chat_template
+    if style == "chat" and not template:
+        raise ModelError(
+            "The tokenizer of {model} has no chat template, so it cannot answer chat turns. Name a run that was tuned "
+            "with a template, or a chat model.",
+            model=spec.run or spec.name_or_path,
+        )
+    name = f"{spec.run or spec.name_or_path}@{hash_text(_identity(spec) + str(template))[:12]}"
+    return LocalCompleter(generator, name, bool(template) if style is None else style == "chat")
+
+
+def _identity(spec: ModelSpec) -> str:
+    """What tells one model from another: the recipe's words for it, and the content of weights that lie here."""
+    place = locate(spec)
+    folder = place.adapter or Path(place.base)
+    weights = sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
+    return "\n".join([spec.model_dump_json(), *map(hash_file, weights)])

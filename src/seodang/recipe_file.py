@@ -43,7 +43,7 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Loaded:
         if problem:
             mistakes.append(problem)
     recipe, found = validate(data, path)
-    mistakes += [Mistake(m.path, m.text, lines.get(m.path) or _line_above(m.path, lines)) for m in found]
+    mistakes += [_placed(mistake, lines, origins) for mistake in found]
     if recipe is None or mistakes:
         raise RecipeError(str(path), sorted(mistakes, key=lambda m: (m.line or 0, m.path)))
     return Loaded(recipe, path, origins)
@@ -140,6 +140,12 @@ def _walk(node: yaml.Node, prefix: str, lines: dict[str, int]) -> Iterator[Mista
             yield from _walk(value, f"{prefix}.{index}", lines)
 
 
+def _placed(mistake: Mistake, lines: dict[str, int], origins: dict[str, str]) -> Mistake:
+    if origins.get(mistake.path) == "override":
+        return Mistake(mistake.path, f"{mistake.text}  (override)")
+    return Mistake(mistake.path, mistake.text, lines.get(mistake.path) or _line_above(mistake.path, lines))
+
+
 def _line_above(path: str, lines: dict[str, int]) -> int | None:
     """The line of the nearest key above, for a mistake about a key that was not written."""
     while "." in path:
@@ -161,14 +167,9 @@ def _override(data: dict[str, Any], text: str, origins: dict[str, str]) -> Mista
     here: Any = data
     *parents, last = key.split(".")
     for step in parents:
-        if isinstance(here, list) and step.isdigit() and int(step) < len(here):
-            here = here[int(step)]
-            continue
-        if not isinstance(here, dict):
+        here = _step(here, step)
+        if here is None:
             return Mistake(key, f"`{step}` has no keys to set")
-        if not isinstance(here.get(step), (dict, list)):
-            here[step] = {} if here.get(step) is None else {"kind": here[step]}
-        here = here[step]
     if isinstance(here, list):
         if not last.isdigit() or int(last) >= len(here):
             return Mistake(key, f"the list has no item `{last}`")
@@ -177,6 +178,16 @@ def _override(data: dict[str, Any], text: str, origins: dict[str, str]) -> Mista
         here[last] = parsed
     origins[key] = "override"
     return None
+
+
+def _step(here: Any, step: str) -> Any:
+    """One step down on the way to an override; what is unset or a bare `kind` becomes a dictionary."""
+    if isinstance(here, list):
+        return here[int(step)] if step.isdigit() and int(step) < len(here) else None
+    there = here.get(step)
+    if there is None or isinstance(there, str):
+        here[step] = {} if there is None else {"kind": there}
+    return here[step] if isinstance(here[step], (dict, list)) else None
 
 
 def _resolve(data: Any, folder: Path, key: str = "") -> Any:

@@ -173,8 +173,9 @@ def map_texts(record: Record, change: Any) -> Record:
     if isinstance(record, (Text, Labelled)):
         return replace(record, text=change(record.text))
     # the fields, not every attribute: Conversation.prompt is a property
-    fields = {field.name: getattr(record, field.name) for field in dataclasses.fields(record) if field.name in _TURNS}
-    return replace(record, **{name: tuple(_map_message(m, change) for m in turns) for name, turns in fields.items()})
+    parts = {field.name: getattr(record, field.name) for field in dataclasses.fields(record) if field.name in _TURNS}
+    changed: dict[str, Any] = {name: tuple(_map_message(m, change) for m in turns) for name, turns in parts.items()}
+    return replace(record, **changed)
 
 
 def _map_message(message: Message, change: Any) -> Message:

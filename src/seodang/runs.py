@@ -171,8 +171,13 @@ def _ends_line(file: IO[bytes]) -> bool:
 
 def read_log(path: Path) -> list[dict[str, Any]]:
     """The complete lines of a run's log.jsonl."""
+    return read_rows(path / LOG)
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The complete lines of a JSONL file that this project wrote; none where it is absent."""
     try:
-        lines = (path / LOG).read_bytes().split(b"\n")  # not splitlines: U+2028 in a text ends no line
+        lines = path.read_bytes().split(b"\n")  # not splitlines: U+2028 in a text ends no line
     except OSError:
         return []
     found = []

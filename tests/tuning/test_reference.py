@@ -76,7 +76,7 @@ def test_batches_hold_every_row_once_within_the_bounds(monkeypatch: Any) -> None
     rows = [([1] * given, [2] * answer) for given in (1, 7, 30) for answer in (1, 5, 40)]
     monkeypatch.setattr(reference, "TOKENS_AT_ONCE", 100)
     batches = list(reference._batches(rows, vocabulary=640))
-    assert sorted(sum(batches, [])) == list(range(len(rows)))
+    assert sorted(index for batch in batches for index in batch) == list(range(len(rows)))
     widths = [len(batch) * max(len(rows[i][0]) + len(rows[i][1]) for i in batch) for batch in batches]
     assert max(widths) <= 100 and max(map(len, batches)) > 1
 

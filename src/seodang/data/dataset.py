@@ -27,6 +27,7 @@ READS: dict[str, tuple[type, ...]] = {
     "messages": (Conversation,),
     "preference": (Preference,),
     "prompts": (Conversation, Prompt),
+    "answers": (Conversation, Preference),
 }
 """What a stage can read → the nouns that serve it."""
 
@@ -73,7 +74,7 @@ def load_rows(data: TrainData, reads: str) -> Rows:
         folder = runs.finished_run(data.run, "data.run")
         _require_rows(folder)
         rows.train = list(_records(folder / runs.TRAIN, formats.Auto(), reads))
-        if (folder / runs.EVAL).exists():
+        if (folder / runs.EVAL).exists() and (folder / runs.EVAL).stat().st_size:
             rows.eval = list(_records(folder / runs.EVAL, formats.Auto(), reads))
         return rows
     train = list(_records(Path(str(data.train)), data.format, reads))
@@ -124,6 +125,7 @@ _WAY_OUT = {
     "messages": "Every row needs an answer: `messages` that end with an assistant turn, or instruction and output.",
     "preference": "It needs `prompt`, `chosen` and `rejected` in every row.",
     "prompts": "It needs a `prompt` or `messages` in every row.",
+    "answers": "Every row needs an answer to compare with: `messages`, or `prompt`, `chosen` and `rejected`.",
 }
 
 
@@ -183,11 +185,20 @@ _last: dict[str, TrainingRows] = {}
 
 def training_rows(recipe: SFT | DPO) -> TrainingRows:
     """The encoded rows of an `sft` or `dpo` recipe. Raises DataError where none is left to train on."""
-    key = runs.dump_json(recipe.model_dump(mode="json", exclude={"output_dir", "training", "adapter"}))
+    said = recipe.model_dump(mode="json", include={"stage", "model", "template", "template_override", "thinking", "data"})
+    key = runs.dump_json([said, _stamps(recipe)])
     if key not in _last:
         _last.clear()
         _last[key] = _training_rows(recipe)
     return _last[key]
+
+
+def _stamps(recipe: SFT | DPO) -> list[list[Any]]:
+    """Size and time of the files behind a recipe's rows, so that a changed file is read again."""
+    named = [Path(p) for p in (recipe.data.run, recipe.data.train, recipe.data.eval) if isinstance(p, str)]
+    folders = [*named, Path(tokenizer_path(recipe))]
+    found = [file for path in folders for file in ([path] if path.is_file() else sorted(path.glob("*.json*")))]
+    return [[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in found if file.is_file()]
 
 
 def _training_rows(recipe: SFT | DPO) -> TrainingRows:

@@ -17,28 +17,30 @@ To add one: a class with `parse`, `fits` and `columns`, and its name in the unio
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field
 
-from seodang.errors import DataError
 from seodang import records
-from seodang.data.turns import ROW
+from seodang.data import turns
+from seodang.data.turns import Row
+from seodang.errors import DataError
+from seodang.records import Conversation, Message, Preference, Record
 from seodang.schema import Schema, by_name
-
-Row = Mapping[str, Any]
 
 _COLUMNS = {
     "instruction": ("instruction", "question", "prompt", "query", "질문", "지시문"),
     "input": ("input", "context", "입력", "맥락"),
     "output": ("output", "response", "answer", "답변", "응답"),
 }
+
+
 def _conversation(messages: tuple[Message, ...], row: Row, source: str) -> Conversation:
     accept, task = row.get("accept"), row.get("task")
     forms = tuple(form for form in accept if isinstance(form, str)) if isinstance(accept, list) else ()
-    return Conversation(with_system(messages, row), source, forms, task if isinstance(task, str) else "")
+    return Conversation(turns.with_system(messages, row), source, forms, task if isinstance(task, str) else "")
 
 
 class Alpaca(Schema):
@@ -56,15 +58,15 @@ class Alpaca(Schema):
 
     def parse(self, row: Row, source: str) -> Record:
         """A Conversation; turns in `history` ([[question, answer], …]) and a `system` text come first."""
-        instruction, answer = text_of(row.get(self.instruction)), text_of(row.get(self.output))
+        instruction, answer = turns.text_of(row.get(self.instruction)), turns.text_of(row.get(self.output))
         if instruction is None:
-            raise row_error(source, f"the row has no `{self.instruction}`")
+            raise turns.row_error(source, f"the row has no `{self.instruction}`")
         if answer is None or not answer.strip():
-            raise row_error(source, f"the row has no answer: `{self.output}` is {'missing' if answer is None else 'empty'}")
-        given = text_of(row.get(self.input)) or ""
-        given = "" if given.strip().lower() in NO_INPUT else given
-        user = instruct(instruction, given) if instruction.strip() else Message("user", given)
-        messages = (*history_of(row.get("history"), source), user, Message("assistant", answer))
+            raise turns.row_error(
+                source, f"the row has no answer: `{self.output}` is {'missing' if answer is None else 'empty'}"
+            )
+        asked = turns.question(instruction, row.get(self.input))
+        messages = (*turns.history_of(row.get("history"), source), asked, Message("assistant", answer))
         return _conversation(messages, row, source)
 
     @classmethod
@@ -93,8 +95,8 @@ class Messages(Schema):
 
     def parse(self, row: Row, source: str) -> Record:
         """A Conversation that ends with an answer."""
-        turns = with_answer(turns_of(row.get("messages"), source, "messages"), source, "messages")
-        return _conversation(turns, row, source)
+        found = turns.dialogue_of(row, "messages", source)
+        return _conversation(found, row, source)
 
     @classmethod
     def fits(cls, row: Row) -> Self | None:
@@ -112,8 +114,8 @@ class ShareGPT(Schema):
 
     def parse(self, row: Row, source: str) -> Record:
         """A Conversation that ends with an answer."""
-        turns = with_answer(turns_of(row.get("conversations"), source, "conversations"), source, "conversations")
-        return _conversation(turns, row, source)
+        found = turns.dialogue_of(row, "conversations", source)
+        return _conversation(found, row, source)
 
     @classmethod
     def fits(cls, row: Row) -> Self | None:
@@ -131,8 +133,8 @@ class PromptCompletion(Schema):
 
     def parse(self, row: Row, source: str) -> Record:
         """A Conversation that ends with an answer."""
-        prompt = side_of(row.get("prompt"), source, "prompt", "user")
-        completion = with_answer(side_of(row.get("completion"), source, "completion", "assistant"), source, "completion")
+        prompt = turns.side_of(row, "prompt", source, "user")
+        completion = turns.answer_of(row, "completion", source)
         return _conversation(prompt + completion, row, source)
 
     @classmethod
@@ -153,24 +155,23 @@ class Pair(Schema):
 
     def parse(self, row: Row, source: str) -> Record:
         """A Preference. Where both answers are whole conversations, the turns that they share are the prompt."""
-        chosen = with_answer(side_of(row.get("chosen"), source, "chosen", "assistant"), source, "chosen")
-        rejected = with_answer(side_of(row.get("rejected"), source, "rejected", "assistant"), source, "rejected")
+        chosen = turns.answer_of(row, "chosen", source)
+        rejected = turns.answer_of(row, "rejected", source)
         prompt = self._prompt(row, source)
         shared = _shared(chosen, rejected)
         if shared and prompt != shared:
             prompt = shared if shared[-len(prompt) :] == prompt else prompt + shared
         if not prompt:
-            raise row_error(source, "the row has no `prompt`")
-        return Preference(with_system(prompt, row), chosen[len(shared) :], rejected[len(shared) :], source)
+            raise turns.row_error(source, "the row has no `prompt`")
+        return Preference(turns.with_system(prompt, row), chosen[len(shared) :], rejected[len(shared) :], source)
 
     def _prompt(self, row: Row, source: str) -> tuple[Message, ...]:
         if "conversations" in row:
-            return turns_of(row["conversations"], source, "conversations")
+            return turns.turns_of(row, "conversations", source)
         if isinstance(row.get("instruction"), str):
-            given = text_of(row.get("input")) or ""
-            return (instruct(row["instruction"], "" if given.strip().lower() in NO_INPUT else given),)
+            return (turns.question(row["instruction"], row.get("input")),)
         name = next((name for name in ("prompt", "question") if row.get(name) is not None), None)
-        return side_of(row[name], source, name, "user") if name else ()
+        return turns.side_of(row, name, source, "user") if name else ()
 
     @classmethod
     def fits(cls, row: Row) -> Self | None:
@@ -198,7 +199,7 @@ class PromptOnly(Schema):
 
     def parse(self, row: Row, source: str) -> Record:
         """A Prompt."""
-        return Prompt(with_system(side_of(row.get("prompt"), source, "prompt", "user"), row), source)
+        return records.Prompt(turns.with_system(turns.side_of(row, "prompt", source, "user"), row), source)
 
     @classmethod
     def fits(cls, row: Row) -> Self | None:
@@ -207,7 +208,7 @@ class PromptOnly(Schema):
         return cls() if isinstance(row.get("prompt"), str | list) and not answers & row.keys() else None
 
 
-class PlainText(Schema):
+class Text(Schema):
     """Plain text without turns, for tokenizers and pretraining."""
 
     makes: ClassVar[str] = "text"
@@ -217,10 +218,10 @@ class PlainText(Schema):
 
     def parse(self, row: Row, source: str) -> Record:
         """A Text."""
-        text = text_of(row.get("text"))
+        text = turns.text_of(row.get("text"))
         if text is None:
-            raise row_error(source, "the row has no `text`")
-        return Text(text, source)
+            raise turns.row_error(source, "the row has no `text`")
+        return records.Text(text, source)
 
     @classmethod
     def fits(cls, row: Row) -> Self | None:
@@ -238,10 +239,10 @@ class Auto(Schema):
         return decide([row], source).parse(row, source)
 
 
-Known = Alpaca | Messages | ShareGPT | PromptCompletion | Pair | PromptOnly | PlainText
+Known = Alpaca | Messages | ShareGPT | PromptCompletion | Pair | PromptOnly | Text
 Format = Annotated[Auto | Known, Field(discriminator="kind"), by_name]
 
-_KNOWN: tuple[type[Known], ...] = (Alpaca, Messages, ShareGPT, PromptCompletion, Pair, PromptOnly, PlainText)
+_KNOWN: tuple[type[Known], ...] = (Alpaca, Messages, ShareGPT, PromptCompletion, Pair, PromptOnly, Text)
 FIT = 0.9
 """A format fits a file when it fits this share of the rows looked at; the others are named one by one when read."""
 
@@ -266,13 +267,15 @@ def settle(wanted: Format, rows: Sequence[Row], where: str = "the rows") -> Deci
 
     Raises DataError, naming the columns, where none fits or two do.
     """
-    found = [kind.fits(row) for row in rows for kind in _KNOWN]
-    fits = Counter(one.kind for one in found if one)
+    found = [(kind.fits(row), row) for row in rows for kind in _KNOWN]
+    fits: Counter[str] = Counter(one.kind for one, _ in found if one)
     if isinstance(wanted, Auto):
         fitting = [kind for kind, count in fits.items() if count >= FIT * len(rows)]
         if len(fitting) != 1:
             raise _undecided(rows, fits, fitting, where)
-        wanted = Counter(one for one in found if one and one.kind == fitting[0]).most_common(1)[0][0]
+        # An optional column may be missing in most rows, so the names are taken from all columns together.
+        joined = {name: row[name] for one, row in reversed(found) if one and one.kind == fitting[0] for name in row}
+        wanted = next(one for one in (kind.fits(joined) for kind in _KNOWN) if one and one.kind == fitting[0])
     columns = dict.fromkeys(name for row in rows for name in row)
     return Decision(wanted, dict(fits), len(rows), tuple(name for name in columns if name not in wanted.columns))
 
@@ -288,8 +291,8 @@ def _undecided(rows: Sequence[Row], fits: Counter[str], fitting: list[str], wher
     if fitting:
         what = f"{' and '.join(fitting)} both fit"
     else:
-        part = ", ".join(f"{kind} {count}" for kind, count in fits.most_common())
-        what = f"no known format fits (of {len(rows)} rows: {part or 'none fits any'})"
+        some = ", ".join(f"{kind} fits {count} of {len(rows)} rows" for kind, count in fits.most_common())
+        what = f"no known format fits{f' ({some})' if some else ''}"
     return DataError(
         "{where}: {what}. The columns are {columns}. Name the format with `format:` ({kinds}); for an alpaca file "
         "with other column names: `format: {{kind: alpaca, instruction: …, output: …}}`.",

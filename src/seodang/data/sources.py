@@ -37,6 +37,7 @@ _TABLES = {
 _BOM = b"\xef\xbb\xbf"
 _HEAD = 1 << 16
 _SPACE = re.compile(r"\s*")
+_WAY_OUT = "Mend or remove it, or let `prepare` drop and count such rows with `on_error: skip`."
 _READS = "seodang reads JSON lines, a JSON array, and .txt files with one text per line"
 
 
@@ -68,7 +69,9 @@ def sniff(path: str | Path) -> Container:
             reader=reader,
         )
     encoding: Literal["utf-8", "utf-8-sig"] = "utf-8-sig" if head.startswith(_BOM) else "utf-8"
-    return Container(_kind(path, head.removeprefix(_BOM).lstrip()[:1]), encoding, _line_ends(head))
+    line_ends = _line_ends(head)
+    first = next(raw for _, raw in _lines(path, line_ends) if raw.strip()).strip()
+    return Container(_kind(path, first), encoding, line_ends)
 
 
 def read_rows(path: str | Path) -> Iterator[tuple[Row | DataError, str]]:
@@ -114,31 +117,25 @@ def _line_ends(head: bytes) -> Literal["LF", "CRLF", "CR"]:
     return "CR" if b"\r" in head and b"\n" not in head else "LF"
 
 
-def _kind(path: Path, start: bytes) -> Literal["lines", "array", "objects", "text"]:
+def _kind(path: Path, first: bytes) -> Literal["lines", "array", "objects", "text"]:
     """JSON lines where the first line is a whole object; objects where the first one needs more lines than that."""
     plain = path.suffix.lower() == ".txt"
-    if start == b"{":
-        first = next(raw for _, raw in _lines(path, "LF") if raw.strip())
+    if first.startswith(b"{"):
         if isinstance(_loads(first), dict):
             return "lines"
         if not plain:
             return "objects" if _starts_with_object(path) else "lines"
     if plain:
         return "text"
-    if start == b"[":
+    if first.startswith(b"["):
         return "array"
     raise DataError(
         "{where} is not JSON: it starts with {start}. {reads}; a file in which the turns of dialogues stand as plain "
         "text has to be made into rows first.",
         where=path.name,
-        start=repr(_first_line(path)[:40]),
+        start=repr(first.decode("utf-8", "replace")[:40]),
         reads=_READS,
     )
-
-
-def _first_line(path: Path) -> str:
-    raw = next(raw for _, raw in _lines(path, "LF") if raw.strip())
-    return raw.decode("utf-8", "replace").strip()
 
 
 def _loads(raw: bytes | str) -> Any:
@@ -181,7 +178,9 @@ def _line_row(raw: bytes, place: str) -> Row | DataError:
     except UnicodeDecodeError as error:
         return _not_utf8(place, raw, error)
     except (ValueError, RecursionError) as error:
-        return DataError("{where}: the line is not valid JSON ({why}).", where=place, why=_why(error))
+        return DataError(
+            "{where}: the line is not valid JSON ({why}). {way_out}", where=place, why=_why(error), way_out=_WAY_OUT
+        )
     return row if isinstance(row, dict) else _not_object(row, place)
 
 
@@ -259,9 +258,10 @@ def _not_utf8(place: str, raw: bytes, error: UnicodeDecodeError) -> DataError:
 def _not_object(row: Any, place: str) -> DataError:
     names = {list: "a list", str: "a text", int: "a number", float: "a number", bool: "true or false"}
     return DataError(
-        "{where}: a row must be a JSON object with named columns, this one is {what}.",
+        "{where}: a row must be a JSON object with named columns, this one is {what}. {way_out}",
         where=place,
         what=names.get(type(row), "null"),
+        way_out=_WAY_OUT,
     )
 
 

@@ -17,9 +17,9 @@ Row = Mapping[str, Any]
 ROLE_NAMES = {
     name: role
     for role, names in {
-        "system": "system 시스템",
+        "system": "system developer 시스템",
         "user": "user human usr person client patient 사용자 사람 유저 질문 질문자 고객 환자 인간",
-        "assistant": "assistant gpt chatgpt bot bard ai model doctor 챗봇 봇 어시스턴트 비서 조수 보조 답변 답변자 의사",
+        "assistant": "assistant gpt chatgpt bot bard ai model doctor 챗봇 봇 어시스턴트 비서 조수 보조 답변 의사",
         "tool": "tool observation function_response",
     }.items()
     for name in names.split()
@@ -30,10 +30,11 @@ NO_INPUT = frozenset({"", "입력없음", "입력 없음", "<noinput>", "<no inp
 """What sets write, in lower case, where an instruction has no input."""
 
 _TURN_KEYS = (("role", "content"), ("from", "value"))
-_WAY_OUT = "Mend or remove the row, or set `on_error: skip` to drop and count such rows."
+_WAY_OUT = "Mend or remove the row, or let `prepare` drop and count such rows with `on_error: skip`."
 
 
 def row_error(source: str, what: str) -> DataError:
+    """The error of one row: where, what is wrong, and the way out."""
     return DataError("{where}: {what}. {way_out}", where=source, what=what, way_out=_WAY_OUT)
 
 
@@ -95,16 +96,24 @@ def _trained(turn: Row, source: str) -> bool | None:
     raise row_error(source, f"`trained` must be true or false, got {trained!r}")
 
 
-def turns_of(value: Any, source: str, column: str) -> tuple[Message, ...]:
+def turns_of(row: Row, column: str, source: str) -> tuple[Message, ...]:
+    """A column with a list of turns. Raises DataError for none, a turn without text, or an unknown role."""
+    value = row.get(column)
     if not isinstance(value, list) or not value:
         raise row_error(source, f"`{column}` must be a list with at least one turn")
     return tuple(_message(turn, source) for turn in value)
 
 
-def side_of(value: Any, source: str, column: str, role: str) -> tuple[Message, ...]:
-    """One side of a row: a text, one turn, or a list of turns."""
+def dialogue_of(row: Row, column: str, source: str) -> tuple[Message, ...]:
+    """A column with a list of turns that ends with an answer."""
+    return _answered(turns_of(row, column, source), column, source)
+
+
+def side_of(row: Row, column: str, source: str, role: str) -> tuple[Message, ...]:
+    """A column with a text or one turn, which are of `role`, or with a list of turns."""
+    value = row.get(column)
     if isinstance(value, list):
-        return turns_of(value, source, column)
+        return turns_of(row, column, source)
     if isinstance(value, dict):
         return (_message(value, source, default=role),)
     content = text_of(value)
@@ -113,8 +122,12 @@ def side_of(value: Any, source: str, column: str, role: str) -> tuple[Message, .
     return (Message(role, content),)
 
 
-def with_answer(messages: tuple[Message, ...], source: str, column: str) -> tuple[Message, ...]:
-    """The turns, if the last one is an answer that says something."""
+def answer_of(row: Row, column: str, source: str) -> tuple[Message, ...]:
+    """A column with an answer: a text, one turn, or turns that end with it."""
+    return _answered(side_of(row, column, source, "assistant"), column, source)
+
+
+def _answered(messages: tuple[Message, ...], column: str, source: str) -> tuple[Message, ...]:
     if messages[-1].role != "assistant":
         raise row_error(source, f"the row has no answer: the last turn of `{column}` is the {messages[-1].role}'s")
     if not messages[-1].content.strip():
@@ -123,16 +136,29 @@ def with_answer(messages: tuple[Message, ...], source: str, column: str) -> tupl
 
 
 def with_system(messages: tuple[Message, ...], row: Row) -> tuple[Message, ...]:
+    """The turns after the text of the row's `system` column, where it has one and they don't begin with one."""
     system = row.get("system")
     if isinstance(system, str) and system.strip() and messages[0].role != "system":
         return (Message("system", system), *messages)
     return messages
 
 
+def question(instruction: str, given: Any) -> Message:
+    """A user turn made of an instruction and its input; what means "no input" (`NO_INPUT`) is none."""
+    text = text_of(given) or ""
+    text = "" if text.strip().lower() in NO_INPUT else text
+    return instruct(instruction, text) if instruction.strip() else Message("user", text)
+
+
 def history_of(value: Any, source: str) -> tuple[Message, ...]:
+    """The turns of a `history` column: [[question, answer], …], or nothing."""
     if not value:
         return ()
     if not isinstance(value, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in value):
         raise row_error(source, "`history` must be a list of [question, answer]")
-    turns = [Message(role, text_of(text) or "") for pair in value for role, text in zip(("user", "assistant"), pair)]
+    turns = [
+        Message(role, text_of(text) or "")
+        for pair in value
+        for role, text in zip(("user", "assistant"), pair, strict=True)
+    ]
     return tuple(turns)

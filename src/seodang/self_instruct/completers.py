@@ -27,6 +27,7 @@ from seodang.schema import Schema, by_name
 
 TOO_LONG = "prompt_too_long"
 NOT_RECORDED = "not_recorded"
+_TAIL = 1 << 16
 
 
 class Sampling(Schema):
@@ -35,7 +36,7 @@ class Sampling(Schema):
     temperature: float = Field(0.0, ge=0)
     """0 always takes the likeliest token."""
     top_p: float = Field(1.0, gt=0, le=1)
-    """Sample among the likeliest tokens that together have this probability (Holtzman et al. 2020, arXiv:1904.09751)."""
+    """Sample among the likeliest tokens that make up this probability (Holtzman et al. 2020, arXiv:1904.09751)."""
     max_new_tokens: int = Field(256, ge=1)
     repetition_penalty: float = Field(1.0, gt=0)
     """Above 1, tokens that have occurred are made less likely (Keskar et al. 2019, arXiv:1909.05858)."""
@@ -122,9 +123,18 @@ class AnswerLog:
 
 
 def _cut_torn_tail(path: Path) -> None:
-    if path.exists():
-        whole = path.read_bytes().rfind(b"\n") + 1
-        os.truncate(path, whole)
+    if not path.exists():
+        return
+    with path.open("rb+") as file:
+        end = file.seek(0, os.SEEK_END)
+        while end:
+            start = max(0, end - _TAIL)
+            file.seek(start)
+            newline = file.read(end - start).rfind(b"\n")
+            end = start if newline < 0 else start + newline + 1
+            if newline >= 0:
+                break
+        file.truncate(end)
 
 
 def read_answers(path: Path) -> dict[str, Response]:
@@ -232,14 +242,16 @@ def _shuffled(prompt: str, draw: random.Random) -> str:
 
     A last block that only opens a record (a text to continue) is completed first.
     """
-    *blocks, opened = [block.splitlines() for block in prompt.strip().split("\n\n")]
+    *blocks, opened = [block.splitlines() or [""] for block in prompt.strip().split("\n\n")]
     examples = [block for block in blocks if len(block) > len(opened)] or [opened]
     made = []
     for _ in range(draw.randint(1, 3)):
         picked = draw.choice(examples)
-        lines = [_mixed(line, [block[at] for block in examples if at < len(block)], draw) for at, line in enumerate(picked)]
+        lines = [
+            _mixed(line, [block[at] for block in examples if at < len(block)], draw) for at, line in enumerate(picked)
+        ]
         made.append("\n".join(lines))
-    first = made[0].splitlines()[len(opened) - 1 :]
+    first = made[0].splitlines()[len(opened) - 1 :] or [""]
     first[0] = first[0].removeprefix(opened[-1])
     return "\n\n".join(["\n".join(first), *made[1:]])
 

@@ -17,7 +17,7 @@ SAMPLES_PER_REASON = 3
 
 @dataclass(slots=True)
 class Growth:
-    """The ledger of `generate`. `rows` are the rejected records for dropped.jsonl, `samples` a few of each for the report."""
+    """The ledger of `generate`. `rows` are the rejected records for dropped.jsonl, `samples` a few by reason."""
 
     sent: int = 0
     answered: int = 0

@@ -1,7 +1,7 @@
 """Is a proposed task new? Exact ROUGE-L against all seeds and all accepted tasks, in units that work on Hangul.
 
-With beta = 1, ROUGE-L F1 = 2·LCS/(m+n) is `Indel.normalized_similarity` of rapidfuzz (bit-parallel, C++): the measure of
-Self-Instruct (Wang et al. 2023, arXiv:2212.10560), some two thousand times faster. Its reference tokeniser keeps
+With beta = 1, ROUGE-L F1 = 2·LCS/(m+n) is `Indel.normalized_similarity` of rapidfuzz (bit-parallel, C++): the measure
+of Self-Instruct (Wang et al. 2023, arXiv:2212.10560), some two thousand times faster. Its reference tokeniser keeps
 `[a-z0-9]` alone: two identical Korean sentences score 0.0 there, and two unrelated ones that share "100" score 1.0.
 """
 
@@ -95,9 +95,12 @@ class NoveltyIndex:
         score, nearest = self.nearest(text)
         if score < limit:
             return Verdict("", score, nearest)
-        close = process.extract(units, self._units, scorer=Indel.normalized_similarity, score_cutoff=limit, limit=None)
+        # rapidfuzz 3.14.6 loses scores that equal its cutoff (0.6 at 0.6), so it is given a lower one.
+        close = process.extract(
+            units, self._units, scorer=Indel.normalized_similarity, score_cutoff=limit - 0.01, limit=None
+        )
         for _, same, at in close:
-            if not is_slot_variant(text, self.texts[at]):
+            if same >= limit and not is_slot_variant(text, self.texts[at]):
                 return Verdict(NOT_NOVEL, same, self.texts[at])
         return Verdict("", score, nearest)
 

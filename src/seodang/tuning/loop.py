@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from seodang.tuning.quiet import silence_upstream
 
 # isort: split
+import torch
 from transformers import PrinterCallback, TrainerCallback, TrainingArguments
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
@@ -153,6 +154,7 @@ def train(trainer: Any, folder: Run) -> dict[str, Any]:
     """
     checkpoint = latest_checkpoint(folder.path) if folder.resumed else None
     _rewind_log(folder, checkpoint)
+    trainer.evaluate = _without_drawing(trainer.evaluate)
     started = time.monotonic()
     with progress("training", steps_of(trainer.args, len(trainer.train_dataset))) as advance:
         advance(_step(checkpoint) if checkpoint else 0)
@@ -164,6 +166,16 @@ def train(trainer: Any, folder: Run) -> dict[str, Any]:
         if trainer.eval_dataset is not None and not _has_eval(folder, trainer.state.global_step):
             trainer.evaluate()
     return _outcome(list(folder.read_log()), trainer.state.global_step, time.monotonic() - started)
+
+
+def _without_drawing(evaluate: Callable[..., Any]) -> Callable[..., Any]:
+    """Evaluation that draws no random numbers from training: how often it happens changes no weight, also at a resume."""
+
+    def evaluate_apart(*args: Any, **kwargs: Any) -> Any:
+        with torch.random.fork_rng():
+            return evaluate(*args, **kwargs)
+
+    return evaluate_apart
 
 
 def _has_eval(folder: Run, step: int) -> bool:
@@ -207,8 +219,3 @@ def save_trained(loaded: Loaded, folder: Run, stop_ids: Sequence[int]) -> None:
     config.save_pretrained(unfinished)
     shutil.rmtree(target, ignore_errors=True)
     os.replace(unfinished, target)
-
-
-def clear_checkpoints(folder: Run) -> None:
-    """Remove the trainer's checkpoints, once what was trained is saved."""
-    shutil.rmtree(folder.file(CHECKPOINTS), ignore_errors=True)

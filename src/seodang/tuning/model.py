@@ -6,6 +6,7 @@ load_for_training(spec, adapter, aim)     to train: checks the mixture first, th
 
 from __future__ import annotations
 
+import textwrap
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from seodang.tuning.quiet import silence_upstream
 
 # isort: split
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, set_seed
 
 from seodang.errors import ModelError
@@ -28,6 +30,10 @@ if TYPE_CHECKING:
 
     from seodang.tuning.adapters import Adapter
     from seodang.tuning.specs import ModelSpec, Quantization
+
+
+_UNREADABLE = (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError)
+"""What upstream raises for files that are missing, torn, of another architecture or of other shapes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +136,15 @@ def load_base(name_or_path: str, spec: ModelSpec, precision: Precision) -> Any:
         model, info = AutoModelForCausalLM.from_pretrained(
             name_or_path, dtype=precision.weights, revision=spec.revision, output_loading_info=True, **given
         )
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
-        raise ModelError(
-            "The model {name} cannot be loaded: {why}", name=name_or_path, why=str(error).split("\n\n")[0]
-        ) from error
+    except _UNREADABLE as error:
+        raise ModelError("The model {name} cannot be loaded: {why}", name=name_or_path, why=_why(error)) from error
     _require_all_weights(name_or_path, info)
     keep_differentiable(model)
     return model if spec.quantization is not None else model.to(precision.device)
+
+
+def _why(error: BaseException) -> str:
+    return textwrap.shorten(str(error), 400, placeholder=" …")
 
 
 def _require_all_weights(name_or_path: str, info: dict[str, Any]) -> None:
@@ -183,10 +191,8 @@ def with_adapter(model: Any, folder: Path, is_trainable: bool) -> Any:
 
     try:
         return PeftModel.from_pretrained(model, str(folder), is_trainable=is_trainable)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise ModelError(
-            "The adapter {folder} does not fit its base: {why}", folder=folder, why=str(error).split("\n\t")[0]
-        ) from error
+    except _UNREADABLE as error:
+        raise ModelError("The adapter {folder} does not fit its base: {why}", folder=folder, why=_why(error)) from error
 
 
 def merge(place: Place, spec: ModelSpec, into: Path) -> str:
@@ -266,6 +272,18 @@ def _add_adapter(loaded: Loaded, adapter: Any, aim: Aim) -> None:
         raise ModelError(
             "adapter.target_modules: the output layer (lm_head) cannot be adapted, because the loss reads its weight "
             "directly and the adapter would never be trained. Leave it out of the list."
+        )
+
+
+def require_room(loaded: Loaded, longest: int) -> None:
+    """Raise ModelError where the longest row has more tokens than the model has positions."""
+    positions = getattr(loaded.model.config.get_text_config(), "max_position_embeddings", None)
+    if positions is not None and longest > positions:
+        raise ModelError(
+            "The longest row has {longest} tokens, and the model has {positions} positions. Set `data.max_length` to "
+            "{positions} or less.",
+            longest=longest,
+            positions=positions,
         )
 
 

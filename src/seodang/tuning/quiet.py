@@ -12,6 +12,11 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+_CHATTY = (
+    "bitsandbytes.autograd._functions",  # once per matrix product: int8 computes in float16
+    "transformers.trainer_utils",  # once per checkpoint: mtime; once per run: special tokens aligned, as they should be
+)
+
 
 def silence_upstream() -> None:
     """Turn upstream's pings and noise off, also where its libraries are imported already. May be called again."""
@@ -25,6 +30,8 @@ def silence_upstream() -> None:
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(logging.ERROR)
     # peft 0.21.2 still reads the old name of a property that transformers 5.23 renamed
     warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
 

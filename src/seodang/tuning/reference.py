@@ -2,12 +2,13 @@
 
 TRL's own reference is a copy of the adapter made inside the trainer, which is the base itself for some adapters (ia3,
 vera, boft) and damages the policy for others (PiSSA, OLoRA). So it is never used: the parent's log-probabilities are
-computed before the trainer exists, and reach upstream's loss as the columns `ref_chosen_logps` and `ref_rejected_logps`.
+computed before the trainer exists, and reach upstream's loss as its columns `ref_chosen_logps`, `ref_rejected_logps`.
 """
 
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -63,6 +64,14 @@ def answer_logps(model: Any, pairs: Sequence[Pair]) -> Logps:
     return list(zip(sums[::2], sums[1::2], strict=True))
 
 
+def largest_difference(pairs: Sequence[Pair], one: Logps, other: Logps) -> float:
+    """How far two models are apart: the largest absolute difference of an answer's log-probability per token of it."""
+    apart = [0.0]
+    for (_, *answers), here, there in zip(pairs, one, other, strict=True):
+        apart += [abs(a - b) / len(ids) for ids, a, b in zip(answers, here, there, strict=True)]
+    return max(apart, key=lambda value: math.inf if math.isnan(value) else value)
+
+
 def _forward(model: Any, rows: Sequence[Row]) -> Iterator[torch.Tensor]:
     """Log-probabilities of each row's answer, of rows padded on the right and read in one pass."""
     width = max(len(given) + len(answer) for given, answer in rows)
@@ -115,7 +124,9 @@ def _evaluating(model: Any) -> Iterator[None]:
 def fingerprint(weights: Sequence[Path | str], pairs: Sequence[Sequence[Pair]], **settings: str) -> dict[str, str]:
     """What the log-probabilities depend on: the files of every folder of weights, the ids, and named settings."""
     parts = {f"weights {number}": hash_weights(place) for number, place in enumerate(weights, start=1)}
-    return parts | {"data": hash_text(dump_json([[list(map(list, pair)) for pair in part] for part in pairs]))} | settings
+    return (
+        parts | {"data": hash_text(dump_json([[list(map(list, pair)) for pair in part] for part in pairs]))} | settings
+    )
 
 
 def hash_weights(place: Path | str) -> str:

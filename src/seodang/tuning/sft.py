@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from seodang.tuning.loop import Setting, arguments, clear_checkpoints, collator, save_trained, steps_of, train
+from seodang.tuning.loop import Setting, arguments, collator, save_trained, steps_of, train
 
 # isort: split
 from datasets import Dataset
@@ -18,7 +18,7 @@ from seodang.data.dataset import TrainingRows, training_rows
 from seodang.encoding import Encoded
 from seodang.recipe import SFT
 from seodang.runs import DROPPED, Run
-from seodang.tuning.model import Aim, Loaded, exact_adapters, load_for_training
+from seodang.tuning.model import Aim, Loaded, exact_adapters, load_for_training, require_room
 
 
 def run(recipe: SFT, folder: Run) -> dict[str, Any]:
@@ -30,10 +30,10 @@ def run(recipe: SFT, folder: Run) -> dict[str, Any]:
     folder.write_rows(DROPPED, rows.ledger.rows)
     aim = Aim(recipe.seed, steps_of(recipe.training, len(rows.train)), folder.path)
     loaded = load_for_training(recipe.model, recipe.adapter, aim)
+    require_room(loaded, max(len(row.input_ids) for row in [*rows.train, *rows.eval]))
     loaded.tokenizer.chat_template = rows.chat.jinja
     outcome = train(make_trainer(recipe, rows, loaded, folder), folder)
     save_trained(loaded, folder, rows.chat.stop_ids)
-    clear_checkpoints(folder)
     return {"rows": rows.ledger.close(), "metrics": outcome["metrics"] | counts(rows), "figures": outcome["figures"]}
 
 

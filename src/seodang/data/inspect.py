@@ -1,0 +1,93 @@
+"""`seodang inspect FILE`: what a file is, as a dictionary and as text: container, format with its evidence, defects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from seodang.data.survey import Survey, percentiles, survey
+from seodang.runs import dump_json
+
+_CONTAINERS = {
+    "lines": "JSON lines",
+    "array": "one JSON array",
+    "objects": "JSON objects, one after the other",
+    "text": "plain text, one per line",
+}
+_LINE = 110
+
+
+def inspect(path: str) -> dict[str, Any]:
+    """Everything that is told about a file, ready for JSON. Raises DataError where it cannot be read at all."""
+    found = survey(path)
+    container, decision = found.container, found.decision
+    return {
+        "file": found.path.name,
+        "bytes": found.path.stat().st_size,
+        "container": container.kind,
+        "encoding": container.encoding,
+        "line_ends": container.line_ends,
+        "rows": found.rows,
+        "columns": {name: dict(types) for name, types in found.columns.items()},
+        "format": decision.format.model_dump() if decision else None,
+        "evidence": str(decision) if decision else found.undecided,
+        "makes": decision.format.makes if decision else None,
+        "characters": {"prompt": percentiles(found.prompts), "answer": percentiles(found.answers)},
+        "scripts": _scripts(found),
+        "endings": found.politeness() if decision else {},
+        "defects": {name: {"rows": rows, "first": found.first[name]} for name, rows in sorted(found.defects.items())},
+        "repairs": dict(sorted(found.repairs.items())),
+        "samples": found.shown,
+    }
+
+
+def _scripts(found: Survey) -> dict[str, float]:
+    shares = found.scripts()
+    if not shares.letters:
+        return {}
+    return {name: round(getattr(shares, name), 4) for name in ("hangul", "latin", "han", "kana")}
+
+
+def render(found: dict[str, Any]) -> str:
+    """The dictionary of `inspect` as text for a terminal."""
+    head = [
+        f"{found['file']}  ({found['bytes']:,} bytes)",
+        f"  container   {_CONTAINERS[found['container']]}, {found['encoding']}, {found['line_ends']}",
+        f"  rows        {found['rows']:,}",
+        *_columns(found),
+        f"  format      {found['evidence']}",
+    ]
+    return "\n".join(head + _texts(found) + _defects(found) + _samples(found))
+
+
+def _columns(found: dict[str, Any]) -> list[str]:
+    told = [
+        f"{name} ({', '.join(f'{count:,} {kind}' for kind, count in types.items())})"
+        for name, types in found["columns"].items()
+    ]
+    return [f"  {'columns' if not at else '':<11} {text}" for at, text in enumerate(told)]
+
+
+def _texts(found: dict[str, Any]) -> list[str]:
+    lines = []
+    for name, values in found["characters"].items():
+        if values and values["max"]:
+            told = " · ".join(f"{rank} {value:,}" for rank, value in values.items())
+            lines.append(f"  {name:<11} {told} characters")
+    if found["scripts"]:
+        told = " · ".join(f"{name} {share:.1%}" for name, share in found["scripts"].items() if share)
+        lines.append(f"  letters     {told} of the letters in answers")
+    if found["makes"] in ("messages", "preference"):
+        told = " · ".join(f"{name} {count:,}" for name, count in found["endings"].items() if count)
+        lines.append(f"  endings     {told} (Korean sentence endings of answers, sampled)")
+    return lines
+
+
+def _defects(found: dict[str, Any]) -> list[str]:
+    lines = [f"  {name:<22} {entry['rows']:>7,}  first: {entry['first']}" for name, entry in found["defects"].items()]
+    lines += [f"  repair {name:<15} {count:>7,}" for name, count in found["repairs"].items()]
+    return ["", "defects", *(lines or ["  none found"])]
+
+
+def _samples(found: dict[str, Any]) -> list[str]:
+    lines = [dump_json(row) for row in found["samples"]]
+    return ["", "rows", *(f"  {line[:_LINE]}{'…' if len(line) > _LINE else ''}" for line in lines)]

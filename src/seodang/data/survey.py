@@ -1,0 +1,159 @@
+"""What is in a file, in one pass: columns, lengths, scripts, defects, samples. `inspect` shows it, `init` uses it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from seodang.data.dedup import DedupIndex
+from seodang.data.filters import Empty, EndsWithColon, PromptEqualsAnswer
+from seodang.data.formats import Decision
+from seodang.data.judge import judge
+from seodang.data.reading import Item, open_records
+from seodang.data.sources import Container, read_rows, sniff
+from seodang.errors import DataError
+from seodang.korean.register import is_polite
+from seodang.korean.script import Shares, shares
+from seodang.records import Conversation, Labelled, Preference, Record, Text, Unpaired, turns
+
+FILTERS = (Empty(), PromptEqualsAnswer(), EndsWithColon())
+"""What is counted as a defect; counting drops nothing."""
+SAMPLE = 2000
+"""At least so many records are kept, evenly over the file, for what is too slow to do on all."""
+SHOWN = 3
+
+
+@dataclass(slots=True)
+class Sample:
+    """Every n-th record, n growing as the file goes on."""
+
+    records: list[Record] = field(default_factory=list)
+    stride: int = 1
+    seen: int = 0
+
+    def add(self, record: Record) -> None:
+        """Keep the record if its turn has come."""
+        if self.seen % self.stride == 0:
+            self.records.append(record)
+        self.seen += 1
+        if len(self.records) > 2 * SAMPLE:
+            self.records = self.records[::2]
+            self.stride *= 2
+
+
+@dataclass(slots=True)
+class Survey:
+    """What one pass over a file found. Lengths are characters."""
+
+    path: Path
+    container: Container
+    decision: Decision | None = None
+    undecided: str = ""
+    """Why no format was chosen; empty where one was."""
+    rows: int = 0
+    columns: dict[str, Counter[str]] = field(default_factory=dict)
+    """Column → how often it holds which type."""
+    prompts: list[int] = field(default_factory=list)
+    answers: list[int] = field(default_factory=list)
+    defects: Counter[str] = field(default_factory=Counter)
+    first: dict[str, str] = field(default_factory=dict)
+    """Defect → where it was met first."""
+    repairs: Counter[str] = field(default_factory=Counter)
+    shown: list[dict[str, Any]] = field(default_factory=list)
+    sample: Sample = field(default_factory=Sample)
+
+    @property
+    def unusable(self) -> int:
+        """Rows that are no record at all, which `prepare` stops at by default."""
+        return self.defects["unreadable"] + self.defects["malformed"]
+
+    def note(self, defect: str, place: str) -> None:
+        """Count a defect."""
+        self.defects[defect] += 1
+        self.first.setdefault(defect, place)
+
+    def scripts(self) -> Shares:
+        """Shares of the scripts in the sampled answers."""
+        return shares("\n".join(text for record in self.sample.records for text in answers_of(record)))
+
+    def politeness(self) -> dict[str, int]:
+        """How many of the sampled answers end politely, plainly, or without a sentence ending."""
+        found = Counter(is_polite(text) for record in self.sample.records for text in answers_of(record))
+        return {"polite": found[True], "plain": found[False], "none": found[None]}
+
+
+def survey(path: str | Path) -> Survey:
+    """Look at every row of a file. Raises DataError only where the file cannot be read at all."""
+    path = Path(path)
+    found = Survey(path, sniff(path))
+    index = DedupIndex()
+    for item in _items(found):
+        found.rows += 1
+        if len(found.shown) < SHOWN and item.row is not None:
+            found.shown.append(item.row)
+        for name, value in (item.row or {}).items():
+            found.columns.setdefault(name, Counter())[_type(value)] += 1
+        if isinstance(item.found, DataError):
+            if item.row is None or found.decision:
+                found.note("unreadable" if item.row is None else "malformed", str(item.found))
+        else:
+            _judge(item.found, item.place, found, index)
+    return found
+
+
+def _items(found: Survey) -> Iterator[Item]:
+    """The rows as records; where no format can be decided, as they are."""
+    try:
+        reading = open_records(found.path)
+    except DataError as error:
+        found.undecided = str(error)
+        for row, place in read_rows(found.path):
+            yield Item(row if isinstance(row, DataError) else error, place, None if isinstance(row, DataError) else row)
+        return
+    found.decision = reading.decision
+    yield from reading.items
+
+
+def _judge(record: Record, place: str, found: Survey, index: DedupIndex) -> None:
+    record, repairs, reason = judge(record, FILTERS)
+    found.repairs.update(repairs)
+    earlier = index.add(record)
+    if reason:
+        found.note(reason, place)
+    if earlier:
+        found.note("duplicate", f"{place} repeats {earlier}")
+    answers = answers_of(record)
+    found.answers += [len(text) for text in answers]
+    if messages := turns(record):
+        found.prompts.append(sum(len(message.content) for message in messages) - sum(map(len, answers)))
+    found.sample.add(record)
+
+
+def answers_of(record: Record) -> list[str]:
+    """Every text that a model would be trained to write; the text itself where there are no turns."""
+    if isinstance(record, (Text, Labelled)):
+        return [record.text]
+    if isinstance(record, Conversation):
+        return [message.content for message in record.messages if message.role == "assistant"]
+    if isinstance(record, Preference):
+        return [message.content for message in record.chosen + record.rejected]
+    return [message.content for message in record.completion] if isinstance(record, Unpaired) else []
+
+
+def _type(value: Any) -> str:
+    if value is None or value == "":
+        return "empty"
+    names = {str: "text", bool: "bool", int: "number", float: "number", list: "list", dict: "object"}
+    return names.get(type(value), type(value).__name__)
+
+
+def percentiles(values: Sequence[int]) -> dict[str, int]:
+    """p5, p50, p95, p99 and the largest; empty for no values."""
+    ordered = sorted(values)
+    if not ordered:
+        return {}
+    ranks = {"p5": 0.05, "p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
+    return {name: ordered[min(len(ordered) - 1, int(rank * len(ordered)))] for name, rank in ranks.items()}

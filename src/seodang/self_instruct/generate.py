@@ -1,0 +1,258 @@
+"""Stage `generate`: grow a seed set with a model's own proposals (Self-Instruct, Wang et al. 2023, arXiv:2212.10560).
+
+seeds → prompt → completer → requests.jsonl → parse → the recipe's filters → novelty → train.jsonl or dropped.jsonl
+
+Requests go in rounds, whose prompts are drawn from the state at the end of the round before, and answers are judged in
+the order of their requests: the outcome does not depend on timing. Every raw answer lies in requests.jsonl before it is
+judged, and all that follows is computed anew when a run is resumed.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from seodang import runs
+from seodang.data.judge import judge
+from seodang.data.reading import open_records
+from seodang.errors import DataError, ModelError
+from seodang.progress import progress
+from seodang.recipe import Generate, Source
+from seodang.records import Conversation, Record
+from seodang.runs import Ledger, Run
+from seodang.self_instruct.completers import AnswerLog, Completer, Completes, Local, Request, Response, seed_of
+from seodang.self_instruct.ledger import Growth
+from seodang.self_instruct.novelty import NoveltyIndex
+from seodang.self_instruct.prompts import (
+    PromptFile,
+    Proposal,
+    build,
+    exchange,
+    find_prompt,
+    load_prompt,
+    parse,
+    stops,
+)
+from seodang.tuning.specs import ModelSpec
+
+REQUESTS = "requests.jsonl"
+OVER_TARGET = "over_target"
+
+
+def run(recipe: Generate, folder: Run) -> dict[str, Any]:
+    """Do the stage; returns the report. Raises DataError where there are no seeds or nothing was kept."""
+    seeds, read = read_seeds(recipe.seeds)
+    path = find_prompt(recipe.prompt)
+    prompt, name = load_prompt(path), f"{path.stem}@{runs.hash_file(path)[:12]}"
+    completer = completer_of(recipe.completer)
+    growing = Growing(recipe, Asking(prompt, name, completer, AnswerLog(folder.file(REQUESTS))), seeds)
+    logged = len(list(folder.read_log()))
+    with progress("generate", recipe.target) as advance:
+        while growing.goes_on:
+            before = growing.ledger.kept
+            growing.round()
+            advance(growing.ledger.kept - before, note=growing.note)
+            if growing.rounds > logged:
+                folder.log({"step": growing.rounds, **growing.counts})
+    folder.write_rows(runs.DROPPED, [*read.rows, *growing.ledger.rows])
+    _require_some(growing.ledger)
+    folder.write_rows(runs.TRAIN, growing.rows)
+    told = {"seeds": read.close(), "stopped_by": growing.stopped_by, "metrics": growing.metrics}
+    return growing.ledger.close() | told | {"figures": {"nearest": growing.nearest}}
+
+
+def read_seeds(source: Source) -> tuple[list[Conversation], Ledger]:
+    """The seed tasks, each with a user turn and its answer, and the ledger of the rows they came from.
+
+    A row keeps the `source` that an earlier run gave it. Raises DataError for a row that cannot be read (unless
+    `on_error: skip`), and where no seed is left.
+    """
+    path = runs.finished_run(source.run, "seeds.run") / runs.TRAIN if source.run else Path(str(source.path))
+    ledger, seeds = Ledger(), []
+    for item in open_records(path, source.format, keeps_source=bool(source.run)).items:
+        found = _seed(item.found, item.place)
+        if isinstance(found, Conversation):
+            ledger.keep()
+            seeds.append(found)
+        elif source.on_error == "skip":
+            ledger.drop("no_seed", {"source": item.place, "error": str(found)})
+        else:
+            raise found
+    if not seeds:
+        raise DataError("{path}: no seed task is left. Give rows with an instruction and its answer.", path=path)
+    return seeds, ledger
+
+
+def _seed(found: Record | DataError, place: str) -> Conversation | DataError:
+    if isinstance(found, DataError) or (isinstance(found, Conversation) and exchange(found)):
+        return found
+    return DataError(
+        "{where}: a seed task needs an instruction and its answer, and this row has none. Give rows with `instruction` "
+        "and `output`, or `messages` that begin with a user and an assistant turn; `on_error: skip` drops the others.",
+        where=place,
+    )
+
+
+def completer_of(spec: Completer) -> Completes:
+    """The completer of a recipe; `local` is loaded here. Raises ModelError where it does not say which model."""
+    if not isinstance(spec, Local):
+        return spec
+    if (spec.run is None) == (spec.name_or_path is None):
+        raise ModelError(
+            "completer: `local` needs to know which model proposes. Give `run: X`, a finished run that trained one, or "
+            "`name_or_path: …`, one of the two; `completer: fake` makes a dry run without any."
+        )
+    from seodang.generation import load_completer
+
+    model = ModelSpec(run=spec.run, name_or_path=spec.name_or_path)
+    return load_completer(model, spec.batch_size, spec.style)
+
+
+def _require_some(ledger: Growth) -> None:
+    if ledger.kept:
+        return
+    reasons = {**ledger.failed, **ledger.rejected}
+    raise DataError(
+        "Nothing was kept of {parsed} records in {answered} answers to {sent} requests ({reasons}). dropped.jsonl and "
+        "requests.jsonl show them; try a stronger model, shorter seeds, or another `novelty.threshold`.",
+        parsed=ledger.parsed,
+        answered=ledger.answered,
+        sent=ledger.sent,
+        reasons=", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items())) or "no records",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """Who is asked, and how: the prompt file with its name and hash, the completer, and the log of its answers."""
+
+    prompt: PromptFile
+    prompt_name: str
+    completer: Completes
+    log: AnswerLog
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request and the examples that its prompt shows."""
+
+    number: int
+    request: Request
+    seeds: tuple[str, ...]
+    parents: tuple[str, ...]
+
+
+class Growing:
+    """The state of a growing set: what was kept, in order, and what became of everything else."""
+
+    def __init__(self, recipe: Generate, asking: Asking, seeds: list[Conversation]) -> None:
+        self.recipe = recipe
+        self.asking = asking
+        self.seeds = seeds
+        self.kept: list[Conversation] = []
+        self.rows: list[dict[str, Any]] = []
+        self.ledger = Growth()
+        self.rounds = 0
+        self.nearest: list[float] = []
+        """The score of the nearest neighbour of every record that came as far as novelty."""
+        self.index = NoveltyIndex(recipe.novelty, (_novel_text(seed) for seed in seeds))
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the target is not reached and the budget not spent."""
+        return self.ledger.kept < self.recipe.target and self.ledger.sent < self.recipe.max_requests
+
+    @property
+    def stopped_by(self) -> str:
+        """What ended it: `target` or `max_requests`."""
+        return "target" if self.ledger.kept >= self.recipe.target else "max_requests"
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The totals so far."""
+        return {"sent": self.ledger.sent, "parsed": self.ledger.parsed, "kept": self.ledger.kept}
+
+    @property
+    def note(self) -> str:
+        """The totals in words, for the progress bar."""
+        return f"{self.ledger.kept} kept of {self.ledger.parsed} records, {self.ledger.sent} requests"
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Kept records per request sent, and per record parsed."""
+        kept = self.ledger.kept
+        return {"kept_per_request": kept / max(1, self.ledger.sent), "yield": kept / max(1, self.ledger.parsed)}
+
+    def round(self) -> None:
+        """Send one round of requests and judge the answers in the order of the requests."""
+        self.rounds += 1
+        left = self.recipe.max_requests - self.ledger.sent
+        asked = [self._draw(self.ledger.sent + at) for at in range(min(self.recipe.requests_per_round, left))]
+        answers = self.asking.log.ask([one.request for one in asked], self.asking.completer)
+        for one, answer in zip(asked, answers, strict=True):
+            self.ledger.request(answer.failed)
+            if not answer.failed:
+                self._judge_all(one, answer)
+
+    def _draw(self, number: int) -> Asked:
+        """A request of its own seed, with machine examples as far as there are any, else human ones in their place."""
+        draw, wanted = random.Random(seed_of(self.recipe.seed, "examples", number)), self.recipe.in_context
+        machine = draw.sample(self.kept, min(wanted.machine, len(self.kept)))
+        missing = wanted.seeds + wanted.machine - len(machine)
+        human = draw.sample(self.seeds, min(missing, len(self.seeds)))
+        examples = [*human, *machine]
+        draw.shuffle(examples)
+        prompt, completer = self.asking.prompt, self.asking.completer
+        request = Request(
+            prompt=build(prompt, examples, completer.chats),
+            sampling=self.recipe.sampling,
+            seed=seed_of(self.recipe.seed, "answer", number),
+            stop=stops(prompt, len(examples)),
+            model=completer.name,
+        )
+        return Asked(number, request, tuple(s.source for s in human), tuple(s.source for s in machine))
+
+    def _judge_all(self, asked: Asked, answer: Response) -> None:
+        proposals = parse(self.asking.prompt, answer.text, chat=self.asking.completer.chats, stopped=answer.stopped)
+        for at, proposal in enumerate(proposals, 1):
+            record, _, reason = judge(proposal.to_conversation(""), self.recipe.filters)
+            assert isinstance(record, Conversation)
+            why = self._why_not(record, proposal.reason or reason)
+            if why:
+                place = {"source": f"request:{asked.number:06d}.{at}", "request": asked.request.key}
+                self.ledger.reject(why.pop("reason"), place | why | _shown(proposal))
+            else:
+                self._keep(record, asked)
+
+    def _why_not(self, record: Conversation, reason: str | None) -> dict[str, Any]:
+        """Empty where the record is kept; else the `reason`, and for an old one the neighbour and its score."""
+        if reason:
+            return {"reason": reason}
+        verdict = self.index.check(_novel_text(record))
+        self.nearest.append(round(verdict.score, 4))
+        if verdict.reason:
+            return {"reason": verdict.reason, "score": round(verdict.score, 4), "nearest": verdict.nearest}
+        return {} if self.ledger.kept < self.recipe.target else {"reason": OVER_TARGET}
+
+    def _keep(self, record: Conversation, asked: Asked) -> None:
+        record = replace(record, source=f"generate:{self.ledger.kept + 1:06d}")
+        lineage = {"seeds": list(asked.seeds), "parents": list(asked.parents), "request": asked.request.key}
+        made_by = {"prompt_file": self.asking.prompt_name, "model": self.asking.completer.name}
+        self.kept.append(record)
+        self.index.add(_novel_text(record))
+        self.rows.append(record.to_row() | lineage | made_by)
+        self.ledger.keep(self.rows[-1])
+
+
+def _novel_text(record: Conversation) -> str:
+    """What novelty compares: the whole user turn, so that one instruction may stand with many inputs."""
+    shown = exchange(record)
+    return shown[0].content if shown else ""
+
+
+def _shown(proposal: Proposal) -> dict[str, str]:
+    if proposal.reason:
+        return {"raw": proposal.raw}
+    return {"instruction": proposal.instruction, "input": proposal.input, "output": proposal.output}

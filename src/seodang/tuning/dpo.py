@@ -1,0 +1,258 @@
+"""Stage `dpo`: preference tuning through TRL's DPOTrainer, from the parent run and with the parent as its reference.
+
+Upstream's loss, collator and loop run as they are. Two private seams are overridden (tests/test_upstream.py states
+both): `_prepare_dataset`, because TRL encodes prompt and answer as one text and cuts the prompt where a token crosses
+the border between them, so that it would train a context which no served model reads; and `_precompute_ref_logps`,
+because the reference is the parent on disk (tuning/reference.py). What reaches the loss is this project's ids, whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from seodang.tuning.loop import Setting, arguments, collator, save_trained, steps_of, train
+
+# isort: split
+import torch
+from datasets import Dataset
+from transformers import TrainerCallback
+from trl import DPOConfig, DPOTrainer
+from trl.trainer.dpo_trainer import DataCollatorForPreference
+
+from seodang.data.dataset import EncodedPair, TrainingRows, training_rows
+from seodang.errors import DataError, ModelError
+from seodang.recipe import DPO
+from seodang.runs import DROPPED, Run, dump_json
+from seodang.tuning import reference
+from seodang.tuning.model import Aim, Loaded, exact_adapters, load_for_training, require_room
+from seodang.tuning.reference import Logps, Pair, Reference, answer_logps, largest_difference
+
+STEP0_PAIRS = 8
+TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 2e-2, torch.float16: 5e-3}
+"""How far policy and reference may differ before the first step: natural logarithm, per trained token."""
+
+
+class PairTrainer(DPOTrainer):
+    """Upstream's trainer on rows that bring their ids and their reference."""
+
+    def _prepare_dataset(self, dataset: Dataset, *args: Any, **kwargs: Any) -> Dataset:
+        return dataset
+
+    def _precompute_ref_logps(self, dataset: Dataset, *args: Any, **kwargs: Any) -> Dataset:
+        return dataset
+
+
+def run(recipe: DPO, folder: Run) -> dict[str, Any]:
+    """Train on preference pairs and write the adapter (or model); returns the report with what the reference was.
+
+    Raises DataError where there is nothing to prefer, ModelError where policy and reference are not one model before
+    the first step, RunError where a resumed run's reference belongs to something else.
+    """
+    rows = training_rows(recipe)
+    require_preferences(rows.train)
+    folder.write_rows(DROPPED, rows.ledger.rows)
+    aim = Aim(recipe.seed, steps_of(recipe.training, len(rows.train)), folder.path)
+    loaded = load_for_training(recipe.model, recipe.adapter, aim)
+    require_room(loaded, max(pair.length for pair in [*rows.train, *rows.eval]))
+    loaded.tokenizer.chat_template = rows.chat.jinja
+    parent = find_reference(recipe, folder, loaded, rows)
+    trainer = make_trainer(recipe, rows, loaded, parent, folder)
+    start = prove_start(recipe, loaded, _pairs(rows.train[:STEP0_PAIRS]), parent)
+    outcome = train(trainer, folder)
+    metrics = outcome["metrics"] | preferences(recipe, loaded, _pairs(rows.eval), parent) | counts(rows)
+    figures = outcome["figures"] | {"margin": _margins(folder)}
+    save_trained(loaded, folder, rows.chat.stop_ids)
+    return {"rows": rows.ledger.close(), "metrics": metrics, "figures": figures, "reference": start}
+
+
+def require_preferences(pairs: Sequence[EncodedPair]) -> None:
+    """Raise DataError where chosen and rejected are the same ids in every pair: the loss would have no gradient."""
+    if all(pair.chosen == pair.rejected for pair in pairs):
+        raise DataError(
+            "Chosen equals rejected in every pair ({count} of {count}), so there is nothing to prefer. The two answers "
+            "must differ; look at the file with `seodang inspect`.",
+            count=len(pairs),
+        )
+
+
+def _pairs(rows: Sequence[EncodedPair]) -> list[Pair]:
+    return [(pair.prompt, pair.chosen, pair.rejected) for pair in rows]
+
+
+def find_reference(recipe: DPO, folder: Run, loaded: Loaded, rows: TrainingRows) -> Reference:
+    """The log-probabilities of the parent's files, from the run folder or from the model just loaded, untouched yet."""
+    train_pairs, eval_pairs = _pairs(rows.train), _pairs(rows.eval)
+
+    def compute() -> tuple[Logps, Logps]:
+        with _as_parent(recipe, loaded), _autocast(loaded):
+            return answer_logps(loaded.model, train_pairs), answer_logps(loaded.model, eval_pairs)
+
+    quantization = recipe.model.quantization
+    parts = reference.fingerprint(
+        [place for place in (loaded.base, loaded.parent) if place is not None],
+        [train_pairs, eval_pairs],
+        template=rows.chat.fingerprint,
+        revision=str(recipe.model.revision),
+        precision=f"{loaded.precision} {dump_json(quantization and quantization.model_dump())}",
+    )
+    return reference.cached(folder, parts, compute)
+
+
+def _as_parent(recipe: DPO, loaded: Loaded) -> AbstractContextManager[Any]:
+    """A fresh adapter is no part of the parent: that is what it stands on."""
+    is_fresh = recipe.adapter is not None and hasattr(loaded.model, "peft_config")
+    return loaded.model.disable_adapter() if is_fresh else nullcontext()
+
+
+def _autocast(loaded: Loaded) -> AbstractContextManager[Any]:
+    """What the trainer switches on, so that policy and reference are computed in one precision."""
+    mixed = torch.bfloat16 if loaded.precision.bf16 else torch.float16
+    return torch.autocast(loaded.precision.device, mixed, enabled=loaded.precision.bf16 or loaded.precision.fp16)
+
+
+def _tolerance(loaded: Loaded) -> float:
+    if loaded.precision.bf16:
+        return TOLERANCE[torch.bfloat16]
+    return TOLERANCE[torch.float16 if loaded.precision.fp16 else loaded.precision.weights]
+
+
+def make_trainer(recipe: DPO, rows: TrainingRows, loaded: Loaded, parent: Reference, folder: Run) -> PairTrainer:
+    """Upstream's trainer over the loaded policy, without the reference copy that upstream makes of it.
+
+    Upstream sets every dropout to 0 (`disable_dropout`), an adapter's too: the policy is scored as the reference was.
+    """
+    setting = Setting(folder.path, recipe.seed, loaded.precision, bool(rows.eval))
+    own = recipe.loss.to_trl() | {"precompute_ref_log_probs": True}
+    config = arguments(DPOConfig, recipe.training, setting, **own)
+    filler = collator(loaded.tokenizer).pad_token_id
+    with exact_adapters(loaded):
+        trainer = PairTrainer(
+            loaded.model,
+            args=config,
+            train_dataset=as_dataset(rows.train, parent.train),
+            eval_dataset=as_dataset(rows.eval, parent.eval) if rows.eval else None,
+            processing_class=loaded.tokenizer,
+            data_collator=DataCollatorForPreference(filler, pad_to_multiple_of=config.pad_to_multiple_of),
+        )
+    if "ref" in getattr(loaded.model, "peft_config", {}):
+        loaded.model.delete_adapter("ref")
+    longest = max(len(ids) for pair in [*rows.train, *rows.eval] for ids in (pair.chosen, pair.rejected))
+    trainer.add_callback(SameStart(2 * recipe.loss.beta * longest * _tolerance(loaded)))
+    return trainer
+
+
+def as_dataset(pairs: Sequence[EncodedPair], logps: Logps) -> Dataset:
+    """Encoded pairs with their reference, as the columns that upstream's collator reads."""
+    columns: dict[str, list[Any]] = {
+        "prompt_ids": [pair.prompt for pair in pairs],
+        "chosen_ids": [pair.chosen for pair in pairs],
+        "rejected_ids": [pair.rejected for pair in pairs],
+        "ref_chosen_logps": [chosen for chosen, _ in logps],
+        "ref_rejected_logps": [rejected for _, rejected in logps],
+    }
+    return Dataset.from_dict(columns)
+
+
+def prove_start(recipe: DPO, loaded: Loaded, pairs: list[Pair], parent: Reference) -> dict[str, Any]:
+    """Prove before the first step that the policy is the reference; returns the report's `reference`.
+
+    Raises ModelError where they differ, or where a continued adapter's reference is nothing but its base.
+    """
+    logps = parent.train[: len(pairs)]
+    with _autocast(loaded):
+        policy = answer_logps(loaded.model, pairs)
+    difference = largest_difference(pairs, policy, logps)
+    if not difference <= _tolerance(loaded):
+        raise ModelError(
+            "Before the first step the policy differs from its reference, the parent as it lies on disk, by "
+            "{difference:.2g} per trained token (allowed: {allowed:.0e}): it would be measured against another model "
+            "than it starts from. Start anew with `--replace`; if it happens again, this adapter cannot be continued.",
+            difference=difference,
+            allowed=_tolerance(loaded),
+        )
+    return {
+        "model": str(loaded.parent or loaded.base),
+        "cached": parent.cached,
+        "pairs_compared": len(pairs),
+        "policy_difference": difference,
+        "step0_margin": max(map(abs, _rewards(recipe, policy, logps))),
+        "base_difference": _require_learnt(loaded, pairs, logps) if loaded.parent else None,
+    }
+
+
+def _require_learnt(loaded: Loaded, pairs: list[Pair], parent: Logps) -> float:
+    with loaded.model.disable_adapter(), _autocast(loaded):
+        base = answer_logps(loaded.model, pairs)
+    difference = largest_difference(pairs, base, parent)
+    if difference == 0:
+        raise ModelError(
+            "The reference {parent} gives every answer the probability that its bare base {base} gives it: this "
+            "adapter has learnt nothing, or its weights were not the ones loaded. Run the parent's recipe again.",
+            base=loaded.base,
+            parent=loaded.parent,
+        )
+    return difference
+
+
+class SameStart(TrainerCallback):
+    """Upstream's own loss must see no margin before the first update: the same proof through upstream's forward."""
+
+    def __init__(self, allowed: float) -> None:
+        self.allowed = allowed
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any], **kwargs: Any) -> None:
+        """Raise ModelError where upstream's loss starts with a margin."""
+        found = logs.get("eval_rewards/margins") if state.global_step == 0 else None
+        if state.global_step == 1 and args.logging_steps == 1:
+            found = logs.get("rewards/margins")
+        if found is not None and not abs(found) <= self.allowed:
+            raise ModelError(
+                "Upstream's loss starts with a margin of {found:.2g} between policy and reference, which are one model "
+                "before the first step (allowed: {allowed:.2g}). A dropout in the model's config.json would do this: "
+                "set it to 0.",
+                found=found,
+                allowed=self.allowed,
+            )
+
+
+def _rewards(recipe: DPO, policy: Logps, parent: Logps) -> list[float]:
+    """The reward margin of every pair: β times how much more the policy prefers chosen to rejected than the parent."""
+    return [recipe.loss.beta * ((c - rc) - (r - rr)) for (c, r), (rc, rr) in zip(policy, parent, strict=True)]
+
+
+def preferences(recipe: DPO, loaded: Loaded, pairs: list[Pair], parent: Reference) -> dict[str, float]:
+    """Held out, before and after: how often the chosen answer is the likelier one, and the reward margin."""
+    if not pairs:
+        return {}
+    with _autocast(loaded):
+        policy = answer_logps(loaded.model, pairs)
+    margins = _rewards(recipe, policy, parent.eval)
+    return {
+        "preference_accuracy_first": _share(c > r for c, r in parent.eval),
+        "preference_accuracy_last": _share(c > r for c, r in policy),
+        "reward_accuracy_last": _share(margin > 0 for margin in margins),
+        "reward_margin_last": sum(margins) / len(margins),
+    }
+
+
+def _share(found: Any) -> float:
+    values = list(found)
+    return sum(values) / len(values)
+
+
+def counts(rows: TrainingRows) -> dict[str, int]:
+    """What was trained on, in pairs and in tokens of one epoch."""
+    return {
+        "train_rows": len(rows.train),
+        "eval_rows": len(rows.eval),
+        "trained_tokens": sum(len(pair.chosen) + len(pair.rejected) for pair in rows.train),
+        "longest_row": max(pair.length for pair in rows.train),
+    }
+
+
+def _margins(folder: Run) -> list[dict[str, float]]:
+    """The reward margin of every logged step, of the whole run also where it was resumed."""
+    log = folder.read_log()
+    return [{"step": entry["step"], "margin": entry["rewards/margins"]} for entry in log if "rewards/margins" in entry]

@@ -1,0 +1,200 @@
+"""Run folders from recipes: fresh, unchanged, changed, resumed, replaced; folders in order; nothing is ever lost."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seodang import runs
+from seodang.errors import DataError, RunError
+from seodang.recipe_file import load_recipe
+from seodang.workflow import (
+    folder_mode,
+    input_hashes,
+    is_unchanged,
+    parents_of,
+    quick_hash,
+    recipe_files,
+    require_writable,
+    run_folder,
+    run_recipe,
+)
+
+ROWS = [{"instruction": f"{n}에 하나를 더하면?", "output": f"{n + 1}입니다."} for n in range(20)]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with a data file and two prepare recipes, the second on the run of the first."""
+    monkeypatch.chdir(tmp_path)
+    write_rows(ROWS)
+    folder = tmp_path / "recipes" / "tiny"
+    folder.mkdir(parents=True)
+    (folder / "1-prepare.yaml").write_text("stage: prepare\nsources: [{path: rows.jsonl}]\neval: 0\n")
+    (folder / "2-again.yaml").write_text("stage: prepare\nsources: [{run: runs/tiny/1-prepare}]\neval: 0.2\n")
+    return folder
+
+
+def write_rows(rows: list[dict[str, Any]]) -> None:
+    Path("rows.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+
+
+def first(project: Path, *overrides: str) -> Any:
+    return load_recipe(project / "1-prepare.yaml", overrides).recipe
+
+
+def test_a_run_folder_holds_what_it_was_made_from(project: Path) -> None:
+    outcome = run_recipe(first(project))
+    there = runs.manifest(outcome.path)
+    assert there is not None and there["state"] == "finished" and there["stage"] == "prepare"
+    assert there["inputs"] == {"rows.jsonl": runs.hash_file(Path("rows.jsonl"))}
+    assert {"transformers", "torch", "seodang"} <= set(there["versions"])
+    assert there["hardware"]["cores"] >= 1
+    report = runs.read_json(outcome.path / "report.json")
+    assert report is not None and report["rows"]["read"] == report["rows"]["kept"] + sum(report["rows"]["dropped"].values())
+    assert (outcome.path / "report.html").stat().st_size > 1000
+    assert load_recipe(outcome.path / "recipe.yaml").recipe == first(project)
+
+
+def test_a_finished_run_that_is_unchanged_is_left_alone(project: Path) -> None:
+    made = run_recipe(first(project))
+    before = (made.path / "manifest.json").stat().st_mtime_ns
+    assert run_recipe(first(project)).unchanged
+    assert (made.path / "manifest.json").stat().st_mtime_ns == before
+
+
+def test_a_changed_recipe_needs_new_or_replace_and_shows_the_difference(project: Path) -> None:
+    run_recipe(first(project))
+    with pytest.raises(RunError) as error:
+        run_recipe(first(project, "eval=0.3"))
+    assert "+ eval: 0.3" in str(error.value) and "- eval: 0" in str(error.value)
+    assert "`--new` runs it into runs/tiny/1-prepare.2" in str(error.value)
+
+
+def test_changed_data_is_a_change(project: Path) -> None:
+    run_recipe(first(project))
+    write_rows(ROWS[:5])
+    assert not is_unchanged(first(project))
+    with pytest.raises(RunError, match=r"~ rows\.jsonl has other content"):
+        run_recipe(first(project))
+
+
+def test_new_runs_beside_and_replace_in_place(project: Path) -> None:
+    run_recipe(first(project))
+    changed = first(project, "eval=0.3")
+    assert run_recipe(changed, "new").path == Path("runs/tiny/1-prepare.2")
+    assert run_recipe(changed, "replace").path == Path("runs/tiny/1-prepare")
+    (old,) = Path("runs/tiny/.trash").iterdir()
+    assert old.name.startswith("1-prepare.") and (old / "train.jsonl").exists()
+
+
+def test_a_finished_run_cannot_be_resumed(project: Path) -> None:
+    run_recipe(first(project))
+    with pytest.raises(RunError, match="is finished; there is nothing to resume"):
+        run_recipe(first(project), "resume")
+
+
+def test_nothing_to_resume(project: Path) -> None:
+    with pytest.raises(RunError, match="There is nothing to resume: .* does not exist"):
+        run_recipe(first(project), "resume")
+
+
+def unfinished(project: Path) -> Path:
+    path = run_recipe(first(project)).path
+    runs.Run(path).note(state="running")
+    return path
+
+
+def test_an_unfinished_run_asks_how_to_go_on(project: Path) -> None:
+    unfinished(project)
+    with pytest.raises(RunError, match="holds an unfinished run. `--resume` continues it"):
+        run_recipe(first(project))
+
+
+def test_resume_verifies_recipe_and_data(project: Path) -> None:
+    unfinished(project)
+    with pytest.raises(RunError, match=r"cannot be resumed.*\n.*\+ eval: 0\.3"):
+        run_recipe(first(project, "eval=0.3"), "resume")
+    assert run_recipe(first(project), "resume").path == Path("runs/tiny/1-prepare")
+    assert runs.is_finished(Path("runs/tiny/1-prepare"))
+
+
+def test_a_foreign_folder_is_not_touched(project: Path) -> None:
+    target = Path("runs/tiny/1-prepare")
+    target.mkdir(parents=True)
+    (target / "diary.txt").write_text("mine")
+    for mode in ("fresh", "replace", "new"):
+        with pytest.raises(RunError, match="exists and is not a run folder"):
+            run_recipe(first(project), mode)  # type: ignore[arg-type]
+    assert (target / "diary.txt").read_text() == "mine"
+
+
+def test_a_folder_in_use_is_said(project: Path) -> None:
+    path = run_recipe(first(project)).path
+    with runs.locked(path), pytest.raises(RunError, match="is in use by another seodang"):
+        require_writable(first(project, "eval=0.3"), "replace")
+
+
+def test_a_mistake_before_anything_was_made_leaves_no_folder(project: Path) -> None:
+    Path("rows.jsonl").write_text("{broken\n")
+    with pytest.raises(DataError):
+        run_recipe(first(project))
+    assert not Path("runs/tiny/1-prepare").exists()
+
+
+def test_a_folder_runs_in_order_and_skips_what_is_finished(project: Path) -> None:
+    outcomes = list(run_folder(project))
+    assert [(file.name, outcome.unchanged) for file, outcome in outcomes] == [
+        ("1-prepare.yaml", False),
+        ("2-again.yaml", False),
+    ]
+    assert all(outcome.unchanged for _, outcome in run_folder(project))
+
+
+def test_replace_on_a_folder_repeats_only_what_changed(project: Path) -> None:
+    list(run_folder(project))
+    again = project / "2-again.yaml"
+    again.write_text(again.read_text().replace("0.2", "0.4"))
+    assert [outcome.unchanged for _, outcome in run_folder(project, mode="replace")] == [True, False]
+
+
+def test_a_changed_parent_makes_its_child_stale(project: Path) -> None:
+    list(run_folder(project))
+    write_rows(ROWS[:10])
+    assert [outcome.unchanged for _, outcome in run_folder(project, mode="replace")] == [False, False]
+
+
+def test_new_is_for_one_recipe(project: Path) -> None:
+    with pytest.raises(RunError, match="`--new` is for one recipe"):
+        folder_mode(first(project), "new")
+
+
+def test_numbers_order_recipes_not_letters(tmp_path: Path) -> None:
+    for name in ("10-dpo.yaml", "2-sft.yaml", "notes.yaml", "1-prepare.yaml"):
+        (tmp_path / name).write_text("")
+    assert [path.name for path in recipe_files(tmp_path)] == ["1-prepare.yaml", "2-sft.yaml", "10-dpo.yaml"]
+
+
+def test_a_folder_without_recipes(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="holds no numbered recipes"):
+        recipe_files(tmp_path)
+
+
+def test_parents_and_inputs_of_a_recipe_on_runs(project: Path) -> None:
+    list(run_folder(project))
+    second = load_recipe(project / "2-again.yaml").recipe
+    assert parents_of(second) == ["runs/tiny/1-prepare"]
+    assert set(input_hashes(second)) == {"runs/tiny/1-prepare/train.jsonl", "runs/tiny/1-prepare/eval.jsonl"}
+
+
+def test_the_quick_hash_of_a_big_file_sees_its_ends_and_size(tmp_path: Path) -> None:
+    file = tmp_path / "weights.safetensors"
+    file.write_bytes(b"a" * (3 << 20))
+    one = quick_hash(file, whole_below=1 << 20)
+    file.write_bytes(b"a" * ((3 << 20) - 1) + b"b")
+    other = quick_hash(file, whole_below=1 << 20)
+    assert one != other
+    assert quick_hash(file) == runs.hash_file(file)

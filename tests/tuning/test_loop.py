@@ -1,0 +1,313 @@
+"""tuning/loop.py: a trainer's arguments, the collator, checkpoints that count, the log, the curve and what is saved."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoTokenizer, GenerationConfig, Trainer, TrainerCallback, TrainingArguments
+from trl import DPOConfig, SFTConfig
+
+from seodang import runs
+from seodang.errors import ModelError, RecipeError
+from seodang.runs import Run
+from seodang.tuning.adapters import Full, Lora
+from seodang.tuning.loop import (
+    Setting,
+    Watch,
+    arguments,
+    collator,
+    latest_checkpoint,
+    save_trained,
+    steps_of,
+    train,
+)
+from seodang.tuning.model import Aim, Precision, load_for_training
+from seodang.tuning.specs import ModelSpec, Training
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
+
+CPU = Precision(torch.float32)
+A100 = Precision(torch.bfloat16, bf16=True, device="cuda")
+
+
+def make(kind: Any, folder: Path, precision: Precision = CPU, has_eval: bool = True, **training: Any) -> Any:
+    return arguments(kind, Training.model_validate(training), Setting(folder, 7, precision, has_eval))
+
+
+# --- Arguments -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [SFTConfig, DPOConfig, TrainingArguments])
+def test_the_recipes_values_reach_upstream_and_upstream_trims_nothing(kind: Any, tmp_path: Path) -> None:
+    config = make(kind, tmp_path, learning_rate=3e-4, warmup_steps=0.1, gradient_accumulation_steps=2)
+    assert (config.learning_rate, config.warmup_steps, config.gradient_accumulation_steps) == (3e-4, 0.1, 2)
+    assert (config.seed, config.data_seed, config.output_dir) == (7, 7, str(tmp_path / "checkpoints"))
+    assert getattr(config, "max_length", None) is None
+    assert not getattr(config, "packing", False) and not getattr(config, "padding_free", False)
+    assert config.report_to in ([], "none")
+    assert config.logging_steps == 1 and not config.logging_nan_inf_filter
+
+
+def test_a_cpu_computes_in_float32_without_recomputing(tmp_path: Path) -> None:
+    config = make(SFTConfig, tmp_path)
+    assert (config.bf16, config.fp16, config.use_cpu, config.gradient_checkpointing) == (False, False, True, False)
+    assert not config.dataloader_pin_memory
+
+
+def test_a_key_of_the_stage_and_an_extra_one_reach_upstream(tmp_path: Path) -> None:
+    training = Training.model_validate({"extra": {"adam_beta2": "0.95", "neftune_noise_alpha": 5}})
+    config = arguments(DPOConfig, training, Setting(tmp_path, 1, CPU, False), beta=0.3)
+    assert (config.beta, config.adam_beta2, config.neftune_noise_alpha) == (0.3, 0.95, 5.0)
+
+
+@pytest.mark.parametrize(
+    ("training", "has_eval", "wanted"),
+    [
+        ({}, True, ("epoch", "epoch")),
+        ({}, False, ("no", "epoch")),
+        ({"eval_steps": 5, "save_steps": 0.5}, True, ("steps", "steps")),
+        ({"eval_steps": 5}, False, ("no", "epoch")),
+    ],
+)
+def test_when_it_evaluates_and_saves(training: dict[str, Any], has_eval: bool, wanted: Any, tmp_path: Path) -> None:
+    config = make(SFTConfig, tmp_path, has_eval=has_eval, **training)
+    assert (config.eval_strategy, config.save_strategy) == wanted
+    if wanted[0] == "steps":
+        assert (config.eval_steps, config.save_steps) == (5, 0.5)
+
+
+def test_recomputing_activations_is_asked_by_upstreams_new_name(tmp_path: Path) -> None:
+    config = make(SFTConfig, tmp_path, gradient_checkpointing=True)
+    assert config.activation_checkpointing and config.gradient_checkpointing
+
+
+def test_what_upstream_refuses_is_a_mistake_in_the_recipe(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"training: upstream refuses it: .*load_best_model_at_end requires"):
+        make(SFTConfig, tmp_path, save_steps=3, extra={"load_best_model_at_end": True})
+    with pytest.raises(RecipeError, match=r"training\.extra\.disable_dropout: the trainer of this stage has no such"):
+        make(TrainingArguments, tmp_path, extra={"disable_dropout": False})
+    assert make(DPOConfig, tmp_path, extra={"disable_dropout": False}).disable_dropout is False
+
+
+# --- Batches and steps -----------------------------------------------------------------------------------------------
+
+
+def test_padding_is_masked_by_length_and_never_by_id(tokenizer: Any) -> None:
+    pad = tokenizer.pad_token_id
+    rows = [{"input_ids": [5, pad, 6, pad], "labels": [-100, pad, 6, pad]}, {"input_ids": [7], "labels": [7]}]
+    batch = collator(tokenizer)(rows)
+    assert batch["input_ids"].tolist() == [[5, pad, 6, pad], [7, pad, pad, pad]]
+    assert batch["labels"].tolist() == [[-100, pad, 6, pad], [7, -100, -100, -100]]
+    assert batch["attention_mask"].tolist() == [[1, 1, 1, 1], [1, 0, 0, 0]]
+
+
+@pytest.mark.parametrize(("pad", "eos", "filler"), [(3, 2, 3), (None, 2, 2), (0, 2, 0), (None, None, 0)])
+def test_a_tokenizer_without_a_pad_token_pads_all_the_same(pad: int | None, eos: int | None, filler: int) -> None:
+    found = collator(SimpleNamespace(pad_token_id=pad, eos_token_id=eos), pad_to_multiple_of=4)
+    batch = found([{"input_ids": [9, 2], "labels": [9, 2]}])
+    assert batch["input_ids"].tolist() == [[9, 2, filler, filler]]
+    assert batch["labels"].tolist() == [[9, 2, -100, -100]]
+
+
+@pytest.mark.parametrize(
+    ("rows", "batch", "accumulate", "epochs", "max_steps", "steps"),
+    [
+        (10, 2, 1, 1, -1, 5),
+        (11, 2, 1, 1, -1, 6),
+        (11, 2, 4, 1, -1, 2),
+        (11, 2, 4, 2.5, -1, 5),
+        (3, 8, 4, 1, -1, 1),
+        (100, 8, 1, 1, 7, 7),
+        (7, 2, 3, 0.4, -1, 1),
+    ],
+)
+def test_steps_are_counted_as_upstream_counts_them(
+    rows: int, batch: int, accumulate: int, epochs: float, max_steps: int, steps: int, tmp_path: Path
+) -> None:
+    training = Training(
+        per_device_train_batch_size=batch,
+        gradient_accumulation_steps=accumulate,
+        num_train_epochs=epochs,
+        max_steps=max_steps,
+    )
+    args = arguments(TrainingArguments, training, Setting(tmp_path, 1, CPU, False))
+    trainer = Trainer(torch.nn.Linear(1, 1), args, train_dataset=[0] * rows)  # type: ignore[arg-type]
+    upstream = trainer.set_initial_training_values(args, trainer.get_train_dataloader())
+    assert steps_of(training, rows) == steps_of(args, rows) == steps
+    assert steps in upstream
+
+
+# --- Checkpoints and the log -----------------------------------------------------------------------------------------
+
+
+def checkpoint(folder: Path, step: int, state: str | None = "{}") -> Path:
+    path = folder / "checkpoints" / f"checkpoint-{step}"
+    path.mkdir(parents=True)
+    if state is not None:
+        (path / "trainer_state.json").write_text(state, encoding="utf-8")
+    return path
+
+
+def test_a_torn_checkpoint_does_not_count_and_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert latest_checkpoint(tmp_path) is None
+    checkpoint(tmp_path, 9)
+    whole = checkpoint(tmp_path, 20)
+    assert latest_checkpoint(tmp_path) == whole
+    checkpoint(tmp_path, 100, '{"global_step": 1')
+    checkpoint(tmp_path, 30, None)
+    (tmp_path / "checkpoints" / "checkpoint-x").mkdir()
+    assert latest_checkpoint(tmp_path) == whole
+    said = capsys.readouterr().err
+    assert "checkpoint-100 was cut off while it was written" in said and "checkpoint-30 was cut off" in said
+
+
+def test_log_lines_are_numbers_and_a_loss_that_is_none_stops_the_run(tmp_path: Path) -> None:
+    watch = Watch(Run(tmp_path), lambda n=1, note="": None)
+    state = SimpleNamespace(global_step=3)
+    watch.on_log(None, state, None, {"loss": 2.5, "grad_norm": float("inf"), "epoch": 0.5, "note": "text"})
+    watch.on_log(None, state, None, {"train_runtime": 1.0, "train_loss": 9.0})
+    assert runs.read_log(tmp_path) == [{"step": 3, "loss": 2.5, "grad_norm": None, "epoch": 0.5}]
+    with pytest.raises(ModelError, match=r"The eval_loss at step 3 is not a number: the training has diverged\. Lower"):
+        watch.on_log(None, state, None, {"eval_loss": float("nan")})
+    assert runs.read_log(tmp_path)[-1]["eval_loss"] is None
+
+
+def test_the_bar_moves_with_every_step_and_shows_the_loss(tmp_path: Path) -> None:
+    seen: list[tuple[int, str]] = []
+    watch = Watch(Run(tmp_path), lambda n=1, note="": seen.append((n, note)))
+    watch.on_step_end(None, None, None)
+    watch.on_log(None, SimpleNamespace(global_step=1), None, {"loss": 1.23456})
+    watch.on_step_end(None, None, None)
+    assert seen == [(1, ""), (1, "loss 1.235")]
+
+
+# --- The loop --------------------------------------------------------------------------------------------------------
+
+
+DROPOUT = Lora(r=4, lora_dropout=0.2)
+
+
+class StopAt(TrainerCallback):
+    """A user's Ctrl-C in the middle of a run."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.global_step == self.step:
+            raise KeyboardInterrupt
+
+
+def trainer_of(model_dir: Path, folder: Path, adapter: Any, **training: Any) -> tuple[Trainer, Any]:
+    given = {"num_train_epochs": 2, "per_device_train_batch_size": 2, "learning_rate": 1e-2, "save_steps": 2} | training
+    loaded = load_for_training(ModelSpec(name_or_path=str(model_dir)), adapter, Aim(7, 10, folder))
+    rows = [{"input_ids": [5, 20 + n, 90 + n, 5, 20 + n], "labels": [5, 20 + n, 90 + n, 5, 20 + n]} for n in range(10)]
+    trainer = Trainer(
+        loaded.model,
+        make(TrainingArguments, folder, **given),
+        collator(loaded.tokenizer),
+        rows[:8],  # type: ignore[arg-type]
+        rows[8:],  # type: ignore[arg-type]
+    )
+    return trainer, loaded
+
+
+@pytest.mark.parametrize(("adapter", "cut_at"), [(DROPOUT, 5), (DROPOUT, 7), (DROPOUT, 8), (Full(), 7)])
+def test_a_resumed_run_ends_in_the_same_weights_and_shows_its_whole_curve(
+    adapter: Any, cut_at: int, model_dir: Path, tmp_path: Path
+) -> None:
+    """Cut off one step after an epoch's end, in the middle of an epoch, and before the last step."""
+    whole, broken = Run(tmp_path / "whole"), Run(tmp_path / "broken")
+    for folder in (whole, broken):
+        folder.path.mkdir()
+    undisturbed, _ = trainer_of(model_dir, whole.path, adapter)
+    wanted = train(undisturbed, whole)
+    cut, _ = trainer_of(model_dir, broken.path, adapter)
+    cut.add_callback(StopAt(cut_at - 1))
+    with pytest.raises(KeyboardInterrupt):
+        train(cut, broken)
+    assert [entry["step"] for entry in broken.read_log()][-1] == cut_at - 1
+    again, _ = trainer_of(model_dir, broken.path, adapter)
+    broken.resumed = True
+    found = train(again, broken)
+    state, other = undisturbed.model.state_dict(), again.model.state_dict()
+    assert all(torch.equal(state[name], other[name]) for name in state)
+    assert found["figures"] == wanted["figures"]
+    assert found["metrics"] | {"seconds": 0} == wanted["metrics"] | {"seconds": 0}
+
+
+def test_the_report_holds_the_held_out_loss_before_the_first_step_and_after_the_last(
+    model_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Run(tmp_path)
+    trainer, _ = trainer_of(model_dir, tmp_path, Lora(r=4), eval_steps=3)
+    outcome = train(trainer, folder)
+    assert [point["step"] for point in outcome["figures"]["loss"]] == list(range(1, 9))
+    assert [point["step"] for point in outcome["figures"]["eval_loss"]] == [0, 3, 6, 8]
+    metrics = outcome["metrics"]
+    assert metrics["steps"] == 8
+    assert metrics["eval_loss_first"] == outcome["figures"]["eval_loss"][0]["loss"]
+    assert metrics["eval_loss_last"] < metrics["eval_loss_first"]
+    assert metrics["loss_last"] < metrics["loss_first"]
+    assert capsys.readouterr().out == ""
+
+
+def test_how_often_it_evaluates_changes_no_weight(model_dir: Path, tmp_path: Path) -> None:
+    states = []
+    for number, training in enumerate(({"eval_steps": 1}, {"eval_steps": 8})):
+        folder = Run(tmp_path / str(number))
+        folder.path.mkdir()
+        trainer, loaded = trainer_of(model_dir, folder.path, DROPOUT, **training)
+        train(trainer, folder)
+        states.append(loaded.model.state_dict())
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_without_held_out_rows_there_is_no_held_out_curve(model_dir: Path, tmp_path: Path) -> None:
+    trainer, _ = trainer_of(model_dir, tmp_path, Lora(r=4), max_steps=2)
+    trainer.eval_dataset = None
+    trainer.args.eval_strategy = "no"
+    outcome = train(trainer, Run(tmp_path))
+    assert outcome["figures"]["eval_loss"] == []
+    assert "eval_loss_first" not in outcome["metrics"]
+
+
+# --- Saving ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_adapter_is_saved_with_its_tokenizer_its_stop_ids_and_an_absolute_base(
+    model_dir: Path, tmp_path: Path
+) -> None:
+    _, loaded = trainer_of(model_dir, tmp_path, Lora(r=4))
+    loaded.tokenizer.chat_template = "{{ messages }}"
+    (tmp_path / ".adapter.unfinished").mkdir()
+    save_trained(loaded, Run(tmp_path), (1, 2))
+    folder = tmp_path / "adapter"
+    names = {path.name for path in folder.iterdir()}
+    assert {"adapter_model.safetensors", "adapter_config.json", "tokenizer.json", "generation_config.json"} <= names
+    assert not [name for name in names if name.endswith((".bin", ".pt", ".pth", ".pkl"))] and "ref" not in names
+    described = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+    assert described["base_model_name_or_path"] == str(model_dir) and Path(str(model_dir)).is_absolute()
+    assert GenerationConfig.from_pretrained(folder).eos_token_id == [1, 2]
+    assert AutoTokenizer.from_pretrained(folder).chat_template == "{{ messages }}"
+    assert not list(tmp_path.glob(".adapter*"))
+
+
+def test_whole_weights_are_saved_as_a_model(model_dir: Path, tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    _, loaded = trainer_of(model_dir, tmp_path, Full())
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "old").write_text("left by an earlier try", encoding="utf-8")
+    save_trained(loaded, Run(tmp_path), (2,))
+    again = AutoModelForCausalLM.from_pretrained(tmp_path / "model")
+    ids = torch.tensor([[5, 6, 7]])
+    assert torch.equal(again(ids).logits, loaded.model.eval()(ids).logits)
+    assert again.generation_config.eos_token_id == [2]
+    assert AutoTokenizer.from_pretrained(tmp_path / "model").eos_token == "<|endoftext|>"
+    assert not (tmp_path / "model" / "old").exists() and not (tmp_path / "adapter").exists()

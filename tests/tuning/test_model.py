@@ -1,0 +1,429 @@
+"""tuning/model.py: precision by hardware, loading of bases, runs and merged parents, and quantised training."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from seodang import runs
+from seodang.errors import ModelError, TemplateError
+from seodang.tuning import model as model_module
+from seodang.tuning.adapters import Full, Lora
+from seodang.tuning.model import (
+    Aim,
+    Hardware,
+    Loaded,
+    Precision,
+    choose_dtype,
+    exact_adapters,
+    find_hardware,
+    keep_differentiable,
+    load_for_training,
+    load_model,
+    load_tokenizer,
+    quantizer,
+    require_room,
+    tokenizer_of,
+)
+from seodang.tuning.specs import EightBit, FourBit, ModelSpec
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
+
+CPU, T4, A100 = Hardware("cpu", False), Hardware("cuda", False), Hardware("cuda", True)
+IDS = torch.tensor([[5, 17, 40, 301, 77, 9], [5, 60, 61, 90, 300, 11]])
+
+
+def logits(model: Any) -> torch.Tensor:
+    with torch.no_grad():
+        return model.eval()(input_ids=IDS).logits
+
+
+def disturb(model: Any, scale: float = 0.2) -> None:
+    """Give a fresh LoRA something to say: B is zero at the start."""
+    torch.manual_seed(3)
+    for name, weight in model.named_parameters():
+        if "lora_B" in name:
+            weight.data = scale * torch.randn_like(weight)
+
+
+def finish(folder: Path, stage: str = "sft") -> Path:
+    runs.write_text(folder / runs.MANIFEST, json.dumps({"state": "finished", "stage": stage}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def parent(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run with a LoRA adapter that changes the model."""
+    folder = tmp_path_factory.mktemp("parent")
+    loaded = load_for_training(ModelSpec(name_or_path=str(model_dir)), Lora(r=4), Aim(7, 1, folder))
+    disturb(loaded.model)
+    loaded.model.save_pretrained(folder / "adapter")
+    loaded.tokenizer.save_pretrained(folder / "adapter")
+    return finish(folder)
+
+
+# --- Precision -------------------------------------------------------------------------------------------------------
+
+F32, B16, F16 = torch.float32, torch.bfloat16, torch.float16
+
+
+@pytest.mark.parametrize(
+    ("wanted", "hardware", "full", "precision"),
+    [
+        ("auto", CPU, False, Precision(F32)),
+        ("auto", CPU, True, Precision(F32)),
+        ("auto", A100, False, Precision(B16, bf16=True, device="cuda")),
+        ("auto", A100, True, Precision(F32, bf16=True, device="cuda")),
+        ("auto", T4, False, Precision(F32, fp16=True, device="cuda")),
+        ("auto", T4, True, Precision(F32, fp16=True, device="cuda")),
+        ("float32", A100, False, Precision(F32, device="cuda")),
+        ("float32", T4, True, Precision(F32, device="cuda")),
+        ("bfloat16", CPU, False, Precision(B16, bf16=True)),
+        ("bfloat16", A100, False, Precision(B16, bf16=True, device="cuda")),
+        ("float16", A100, False, Precision(F16, fp16=True, device="cuda")),
+        ("float16", T4, True, Precision(F32, fp16=True, device="cuda")),
+    ],
+)
+def test_precision_follows_the_hardware(wanted: str, hardware: Hardware, full: bool, precision: Precision) -> None:
+    assert choose_dtype(wanted, hardware, full) == precision
+
+
+@pytest.mark.parametrize(
+    ("wanted", "hardware", "text"),
+    [
+        ("float16", CPU, "model.dtype: float16 is not computed on a CPU. Write `float32`, or leave it `auto`."),
+        ("bfloat16", T4, "model.dtype: this GPU only emulates bfloat16, many times slower."),
+    ],
+)
+def test_what_the_hardware_cannot_do_is_refused(wanted: str, hardware: Hardware, text: str) -> None:
+    with pytest.raises(ModelError, match=text.replace(".", r"\.")):
+        choose_dtype(wanted, hardware)
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_a_gpu_that_emulates_bfloat16_does_not_count_as_having_it(
+    native: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def supported(including_emulation: bool = True) -> bool:
+        return native or including_emulation
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
+    assert find_hardware() == Hardware("cuda", native)
+    assert choose_dtype("auto", find_hardware()).fp16 is not native
+
+
+def test_a_machine_without_a_gpu_is_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert find_hardware() == CPU
+
+
+@pytest.mark.parametrize(
+    ("quantization", "precision", "wanted"),
+    [
+        (FourBit(), Precision(F32), {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4",
+                                     "bnb_4bit_use_double_quant": True, "bnb_4bit_compute_dtype": F32}),
+        (FourBit(kind="fp4", double=False), Precision(B16, bf16=True), {
+            "load_in_4bit": True, "bnb_4bit_quant_type": "fp4", "bnb_4bit_use_double_quant": False,
+            "bnb_4bit_compute_dtype": B16}),
+        (FourBit(), Precision(F32, fp16=True), {"bnb_4bit_compute_dtype": F16}),
+        (EightBit(), Precision(F32), {"load_in_8bit": True, "load_in_4bit": False}),
+    ],
+)  # fmt: skip
+def test_the_quantiser_is_bitsandbytes_own(quantization: Any, precision: Precision, wanted: dict[str, Any]) -> None:
+    config = quantizer(quantization, precision)
+    assert {name: getattr(config, name) for name in wanted} == wanted
+
+
+# --- Loading ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_base_is_loaded_in_float32_on_a_cpu_with_its_tokenizer(model_dir: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    loaded = load_model(ModelSpec(name_or_path=str(model_dir)))
+    assert (loaded.base, loaded.parent, loaded.quantized) == (str(model_dir), None, False)
+    assert {weight.dtype for weight in loaded.model.parameters()} == {torch.float32}
+    assert not loaded.model.training
+    assert torch.equal(logits(loaded.model), logits(AutoModelForCausalLM.from_pretrained(model_dir)))
+    assert loaded.tokenizer.eos_token == "<|endoftext|>"
+
+
+def test_a_run_is_its_base_with_its_adapter(parent: Path, model_dir: Path) -> None:
+    from peft import AutoPeftModelForCausalLM
+
+    loaded = load_model(ModelSpec(run=str(parent)))
+    assert (loaded.base, loaded.parent) == (str(model_dir), parent / "adapter")
+    upstream = AutoPeftModelForCausalLM.from_pretrained(parent / "adapter")
+    assert torch.equal(logits(loaded.model), logits(upstream))
+    assert not any(weight.requires_grad for weight in loaded.model.parameters())
+    base = load_model(ModelSpec(name_or_path=str(model_dir)))
+    assert (logits(loaded.model) - logits(base.model)).abs().max() > 1e-2
+
+
+@pytest.mark.parametrize("kind", ["nf4", "fp4", "int8"])
+def test_a_quantised_base_computes_nearly_the_same(kind: str, model_dir: Path) -> None:
+    plain = load_model(ModelSpec(name_or_path=str(model_dir)))
+    loaded = load_model(ModelSpec.model_validate({"name_or_path": str(model_dir), "quantization": kind}))
+    names = {type(module).__name__ for module in loaded.model.modules()}
+    assert ("Linear8bitLt" if kind == "int8" else "Linear4bit") in names
+    assert loaded.quantized
+    difference = (logits(loaded.model) - logits(plain.model)).abs().max()
+    assert 0 < difference < 0.2
+
+
+def test_a_merged_run_is_one_plain_model(parent: Path) -> None:
+    merged = load_model(ModelSpec(run=str(parent), merge=True))
+    adapted = load_model(ModelSpec(run=str(parent)))
+    assert not hasattr(merged.model, "peft_config")
+    assert torch.allclose(logits(merged.model), logits(adapted.model), atol=1e-5)
+
+
+def test_weights_that_a_folder_lacks_are_not_made_up(model_dir: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder = tmp_path / "torn"
+    shutil.copytree(model_dir, folder)
+    weights = load_file(folder / "model.safetensors")
+    weights.pop("model.layers.1.mlp.up_proj.weight")
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=r"lack 1 of the model's weights \(model.layers.1.mlp.up_proj.weight"):
+        load_model(ModelSpec(name_or_path=str(folder)))
+
+
+def test_a_model_that_cannot_be_loaded_is_one_paragraph(model_dir: Path, tmp_path: Path) -> None:
+    torn, seq2seq = tmp_path / "torn", tmp_path / "t5"
+    for folder in (torn, seq2seq):
+        shutil.copytree(model_dir, folder)
+    (torn / "model.safetensors").write_bytes(b"no weights")
+    (seq2seq / "config.json").write_text('{"model_type": "t5"}', encoding="utf-8")
+    for folder in (torn, seq2seq):
+        with pytest.raises(ModelError, match=rf"The model .*{folder.name} cannot be loaded: ") as caught:
+            load_model(ModelSpec(name_or_path=str(folder)))
+        assert "\n\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("path", ["./no/such/model", "/no/such/model", "models/of/mine"])
+def test_a_model_path_that_does_not_exist_is_one_paragraph(path: str) -> None:
+    with pytest.raises(ModelError, match=f"The model path {path} does not exist"):
+        load_model(ModelSpec(name_or_path=path))
+
+
+def test_an_adapter_of_another_model_is_refused(parent: Path, model_dir: Path, tmp_path: Path) -> None:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    wider, run = tmp_path / "wider", tmp_path / "run"
+    shutil.copytree(model_dir, wider)
+    config = LlamaConfig.from_pretrained(model_dir, hidden_size=64)
+    LlamaForCausalLM(config).save_pretrained(wider)
+    shutil.copytree(parent, run)
+    described = json.loads((run / "adapter" / "adapter_config.json").read_text(encoding="utf-8"))
+    described["base_model_name_or_path"] = str(wider)
+    (run / "adapter" / "adapter_config.json").write_text(json.dumps(described), encoding="utf-8")
+    with pytest.raises(ModelError, match=r"does not fit its base: .*size mismatch") as caught:
+        load_model(ModelSpec(run=str(run)))
+    assert len(str(caught.value)) < 600
+
+
+def test_the_tokenizer_of_a_run_is_the_runs_own(parent: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(parent, run)
+    (run / "adapter" / "chat_template.jinja").write_text("{{ messages }}", encoding="utf-8")
+    assert tokenizer_of(ModelSpec(run=str(run))).chat_template == "{{ messages }}"
+
+
+def test_a_tokenizer_that_differs_from_the_audits_stops_the_run(
+    tokenizer_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Other:
+        @staticmethod
+        def from_pretrained(*args: Any, **kwargs: Any) -> Any:
+            from transformers import PreTrainedTokenizerFast
+
+            tokenizer = PreTrainedTokenizerFast.from_pretrained(tokenizer_dir)
+            tokenizer.add_tokens(["서당"])
+            return tokenizer
+
+    assert load_tokenizer(str(tokenizer_dir)).eos_token == "<|endoftext|>"
+    monkeypatch.setattr(model_module, "AutoTokenizer", Other)
+    with pytest.raises(TemplateError, match="The tokenizer has 601 entries as AutoTokenizer loads it and 600"):
+        load_tokenizer(str(tokenizer_dir))
+
+
+# --- Loading to train ------------------------------------------------------------------------------------------------
+
+
+def test_a_fresh_adapter_is_the_only_thing_trained_and_drawn_from_the_seed(model_dir: Path, tmp_path: Path) -> None:
+    def drawn(seed: int) -> dict[str, torch.Tensor]:
+        loaded = load_for_training(ModelSpec(name_or_path=str(model_dir)), Lora(r=4), Aim(seed, 1, tmp_path))
+        assert loaded.model.peft_config["default"].base_model_name_or_path == str(model_dir)
+        return {name: weight for name, weight in loaded.model.named_parameters() if weight.requires_grad}
+
+    one, again, other = drawn(1), drawn(1), drawn(2)
+    assert all("lora_" in name for name in one) and len(one) == 2 * 7 * 2
+    assert all(torch.equal(one[name], again[name]) for name in one)
+    assert any(not torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_run_continues_its_own_adapter(parent: Path, tmp_path: Path) -> None:
+    loaded = load_for_training(ModelSpec(run=str(parent)), None, Aim(1, 1, tmp_path))
+    assert loaded.parent == parent / "adapter"
+    trained = [name for name, weight in loaded.model.named_parameters() if weight.requires_grad]
+    assert trained and all("lora_" in name for name in trained)
+    assert torch.equal(logits(loaded.model), logits(load_model(ModelSpec(run=str(parent))).model))
+
+
+def test_full_training_trains_every_weight(model_dir: Path, tmp_path: Path) -> None:
+    loaded = load_for_training(ModelSpec(name_or_path=str(model_dir)), Full(), Aim(1, 1, tmp_path))
+    assert all(weight.requires_grad for weight in loaded.model.parameters())
+
+
+def test_a_merged_parent_carries_a_fresh_adapter_and_is_written_beside_it(parent: Path, tmp_path: Path) -> None:
+    loaded = load_for_training(ModelSpec(run=str(parent), merge=True), Lora(r=2), Aim(1, 1, tmp_path))
+    assert (loaded.base, loaded.parent) == (str(tmp_path / "base"), None)
+    assert loaded.model.peft_config["default"].base_model_name_or_path == str(tmp_path / "base")
+    adapted = load_model(ModelSpec(run=str(parent)))
+    assert torch.allclose(logits(loaded.model), logits(adapted.model), atol=1e-5)
+    again = load_for_training(ModelSpec(run=str(parent), merge=True), Lora(r=2), Aim(1, 1, tmp_path))
+    assert torch.equal(logits(again.model), logits(loaded.model))
+
+
+def test_a_merged_parent_is_quantised_after_the_merge_and_not_before(parent: Path, tmp_path: Path) -> None:
+    spec = ModelSpec.model_validate({"run": str(parent), "merge": True, "quantization": "nf4"})
+    loaded = load_for_training(spec, Lora(r=2), Aim(1, 1, tmp_path))
+    assert loaded.quantized
+    whole = load_model(ModelSpec(name_or_path=str(tmp_path / "base")))
+    adapted = load_model(ModelSpec(run=str(parent)))
+    assert torch.allclose(logits(whole.model), logits(adapted.model), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("spec", "adapter", "text"),
+    [
+        ({"name_or_path": "BASE"}, None, r"adapter: is required, because .* brings none to continue. Write for example "
+         r"`adapter: \{kind: lora, r: 16\}`"),
+        ({"run": "RUN", "merge": True}, None, "adapter: is required, because a merged parent brings none to continue"),
+        ({"run": "RUN"}, Lora(), "is an adapter already. Leave `adapter` out to continue it, or write `merge: true`"),
+        ({"run": "RUN"}, Full(), "is an adapter already"),
+        ({"name_or_path": "BASE", "quantization": "nf4"}, Full(), "`full` trains every weight, and nf4 weights are "
+         "frozen"),
+        ({"name_or_path": "BASE"}, Lora(target_modules=("query",)), "adapter: PEFT refuses it: Target modules .*query"),
+        ({"name_or_path": "BASE"}, Lora(target_modules=("lm_head",)), r"adapter.target_modules: the output layer "
+         r"\(lm_head\) cannot be adapted"),
+    ],
+)  # fmt: skip
+def test_a_mixture_that_means_nothing_is_refused(
+    spec: dict[str, Any], adapter: Any, text: str, parent: Path, model_dir: Path, tmp_path: Path
+) -> None:
+    places = {"BASE": str(model_dir), "RUN": str(parent)}
+    given = ModelSpec.model_validate({name: places.get(str(value), value) for name, value in spec.items()})
+    with pytest.raises(ModelError, match=text):
+        load_for_training(given, adapter, Aim(1, 1, tmp_path))
+
+
+def test_rows_longer_than_the_models_positions_are_refused(model_dir: Path) -> None:
+    loaded = load_model(ModelSpec(name_or_path=str(model_dir)))
+    require_room(loaded, 2048)
+    with pytest.raises(ModelError, match="The longest row has 2049 tokens, and the model has 2048 positions"):
+        require_room(loaded, 2049)
+
+
+# --- Quantised training ----------------------------------------------------------------------------------------------
+
+
+def gradients(model: Any) -> dict[str, torch.Tensor]:
+    model.train()
+    model.zero_grad()
+    model(input_ids=IDS, labels=IDS).loss.backward()
+    return {name: weight.grad.clone() for name, weight in model.named_parameters() if weight.requires_grad}
+
+
+@pytest.fixture(scope="module")
+def wide_dir(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Wide enough for bitsandbytes' blocks of 64: its repacking fails on narrower layers, even before it cuts."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    folder = tmp_path_factory.mktemp("wide")
+    shutil.copytree(model_dir, folder, dirs_exist_ok=True)
+    torch.manual_seed(0)
+    LlamaForCausalLM(
+        LlamaConfig.from_pretrained(model_dir, hidden_size=64, head_dim=16, intermediate_size=128)
+    ).save_pretrained(folder)
+    return folder
+
+
+def qlora(base: Path, folder: Path, kind: str = "nf4") -> Loaded:
+    spec = ModelSpec.model_validate({"name_or_path": str(base), "quantization": kind})
+    loaded = load_for_training(spec, Lora(r=4), Aim(1, 1, folder))
+    disturb(loaded.model)
+    return loaded
+
+
+@pytest.mark.parametrize("kind", ["nf4", "fp4"])
+def test_evaluating_between_steps_leaves_every_gradient_as_it_was(kind: str, wide_dir: Path, tmp_path: Path) -> None:
+    model = qlora(wide_dir, tmp_path, kind).model
+    before = gradients(model)
+    logits(model)
+    after = gradients(model)
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert before[min(before)].abs().max() > 0
+
+
+def test_the_repacking_that_cuts_the_gradient_is_off_in_every_layer(wide_dir: Path, tmp_path: Path) -> None:
+    from bitsandbytes.nn import Linear4bit
+
+    model = qlora(wide_dir, tmp_path).model
+    layers = [module for module in model.modules() if isinstance(module, Linear4bit)]
+    assert layers and not any(layer.support_avx512bf16_for_cpu for layer in layers)
+    layers[0].support_avx512bf16_for_cpu = True
+    keep_differentiable(model)
+    assert not layers[0].support_avx512bf16_for_cpu
+
+
+@pytest.mark.filterwarnings("ignore:bitsandbytes..gemv_4bit.*:UserWarning")
+def test_with_the_repacking_the_gradient_is_cut(wide_dir: Path, tmp_path: Path) -> None:
+    """The upstream fact behind `keep_differentiable`: it shows on CPUs with AVX512-BF16 only."""
+    from bitsandbytes.functional import has_avx512bf16
+    from bitsandbytes.nn import Linear4bit
+
+    if not has_avx512bf16():
+        pytest.skip("this CPU has no AVX512-BF16, so bitsandbytes never repacks")
+    model = qlora(wide_dir, tmp_path).model
+    for module in model.modules():
+        if isinstance(module, Linear4bit):
+            module.support_avx512bf16_for_cpu = True
+    before = gradients(model)
+    logits(model)
+    after = gradients(model)
+    worst = max((before[name] - after[name]).abs().max() / before[name].abs().max() for name in before)
+    assert worst > 0.5
+
+
+def as_trl_does(model: Any) -> None:
+    for weight in model.parameters():
+        if weight.requires_grad:
+            weight.data = weight.data.to(torch.bfloat16)
+
+
+def test_adapters_that_trl_rounds_have_their_values_back(wide_dir: Path, tmp_path: Path) -> None:
+    loaded = qlora(wide_dir, tmp_path)
+    before = {name: w.detach().clone() for name, w in loaded.model.named_parameters() if w.requires_grad}
+    with exact_adapters(loaded):
+        as_trl_does(loaded.model)
+    after = {name: w for name, w in loaded.model.named_parameters() if w.requires_grad}
+    assert {weight.dtype for weight in after.values()} == {torch.float32}
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_the_rounding_is_kept_where_bfloat16_is_native(wide_dir: Path, tmp_path: Path) -> None:
+    loaded = qlora(wide_dir, tmp_path)
+    loaded.precision = Precision(torch.bfloat16, bf16=True, device="cuda")
+    with exact_adapters(loaded):
+        as_trl_does(loaded.model)
+    assert {w.dtype for w in loaded.model.parameters() if w.requires_grad} == {torch.bfloat16}
