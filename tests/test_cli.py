@@ -97,10 +97,10 @@ def test_a_stage_whose_input_is_not_made_yet(project: Path) -> None:
 def test_check_ends_with_1_where_a_threshold_is_broken(project: Path) -> None:
     call("run", project / "1-prepare.yaml")
     assert call("check", project)[0] == 0
-    status, out, _ = call("check", project / "2-sft.yaml", "data.max_length=19", "check.max_drop_ratio=0.1")
+    status, out, _ = call("check", project / "2-sft.yaml", "data.max_length=32", "check.max_drop_ratio=0.1")
     assert status == 1
     assert "PROBLEM:" in out
-    status, _, err = call("run", project / "2-sft.yaml", "data.max_length=19", "check.max_drop_ratio=0.1")
+    status, _, err = call("run", project / "2-sft.yaml", "data.max_length=32", "check.max_drop_ratio=0.1")
     assert status == 1
     assert "The check found problems" in err
 

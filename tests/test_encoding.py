@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from seodang.encoding import IGNORED, Chat, make_chat
+from seodang.chats import make_chat
+from seodang.encoding import IGNORED, Chat
 from seodang.errors import TemplateError
 from seodang.records import Conversation, Message, Preference, instruct
 
@@ -87,7 +88,9 @@ def test_typed_control_strings_stay_text(chat: Chat) -> None:
 
 
 TEXT = st.text(st.sampled_from("가각힣 ㅋ\n\t🙂👨‍👩abc.,0{%\u1100\u1161"), min_size=1, max_size=30)
-TYPED = st.lists(st.sampled_from(["<|im_end|>", "<|endoftext|>", "<pad>", "가나", " ", "\n", "x"]), max_size=6).map("".join)
+TYPED = st.lists(st.sampled_from(["<|im_end|>", "<|endoftext|>", "<pad>", "가나", " ", "\n", "x"]), max_size=6).map(
+    "".join
+)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -107,7 +110,12 @@ def test_any_conversation_is_a_served_prompt_and_exactly_its_answer(
 
 def test_a_turn_that_is_not_trained_gets_no_labels(tokenizer: Any) -> None:
     chat = make_chat(tokenizer, "chatml")
-    messages = (Message("user", "1"), Message("assistant", "2", trained=False), Message("user", "3"), Message("assistant", "4"))
+    messages = (
+        Message("user", "1"),
+        Message("assistant", "2", trained=False),
+        Message("user", "3"),
+        Message("assistant", "4"),
+    )
     assert trained_text(chat, chat.encode(Conversation(messages)).labels) == "4<|im_end|>"
 
 
@@ -138,7 +146,9 @@ def test_preference_sides_share_the_prompt_and_end_in_their_stop(tokenizer: Any)
 def test_the_prompt_of_a_pair_may_hold_answers_and_they_are_not_trained(tokenizer: Any) -> None:
     chat = make_chat(tokenizer, "chatml")
     prompt = (Message("user", "1"), Message("assistant", "2"), Message("user", "3"))
-    given, chosen, _ = chat.encode_preference(Preference(prompt, (Message("assistant", "4"),), (Message("assistant", "5"),)))
+    given, chosen, _ = chat.encode_preference(
+        Preference(prompt, (Message("assistant", "4"),), (Message("assistant", "5"),))
+    )
     assert given == chat.prompt_ids(prompt)
     assert tokenizer.decode(chosen) == "4<|im_end|>"
 
@@ -156,40 +166,3 @@ def test_bos_stands_exactly_once_where_the_tokenizer_puts_one(shared_data: Path)
     row = make_chat(llama, "alpaca", override=True).encode(Conversation(CASES["one_turn"]))
     assert row.input_ids[0] == llama.bos_token_id
     assert row.input_ids.count(llama.bos_token_id) == 1
-
-
-class TestMakeChat:
-    def test_without_a_chat_template_one_must_be_named(self, tokenizer: Any) -> None:
-        with pytest.raises(TemplateError, match="has no chat template, so the recipe must name one: .*alpaca, chatml"):
-            make_chat(tokenizer, None)
-
-    def test_missing_control_tokens_are_named(self, tokenizer: Any) -> None:
-        with pytest.raises(TemplateError, match=r"`llama3` needs <\|begin_of_text\|>, .* as single tokens"):
-            make_chat(tokenizer, "llama3")
-
-    def test_a_named_template_that_contradicts_the_models_own_shows_both(self, owned: Any) -> None:
-        with pytest.raises(TemplateError) as error:
-            make_chat(owned, "koalpaca")
-        assert "### 질문: 안녕하세요?" in str(error.value)
-        assert "<|im_start|>user\\n안녕하세요?<|im_end|>" in str(error.value)
-        assert "template_override" in str(error.value)
-
-    def test_override_trains_the_named_one(self, owned: Any) -> None:
-        assert make_chat(owned, "koalpaca", override=True).renderer.name == "koalpaca"
-
-    def test_the_same_layout_under_its_name_is_no_contradiction(self, owned: Any) -> None:
-        assert make_chat(owned, "chatml").renderer.name == "chatml"
-
-    def test_thinking_belongs_to_templates_that_think(self, tokenizer: Any) -> None:
-        with pytest.raises(TemplateError, match="has no reasoning block. Leave `thinking` out"):
-            make_chat(tokenizer, "chatml", thinking="empty")
-
-
-@pytest.fixture
-def owned(tokenizer_dir: Path) -> Any:
-    """The tokenizer with ChatML as its own chat template."""
-    from transformers import AutoTokenizer
-
-    found = AutoTokenizer.from_pretrained(tokenizer_dir)
-    found.chat_template = make_chat(found, "chatml").jinja
-    return found

@@ -21,6 +21,9 @@ MODULES = sorted(path for path in SRC.rglob("*.py") if path.name not in {"__init
 HEAVY = ("torch", "trl", "peft", "datasets", "accelerate", "bitsandbytes")
 NO_ROOM_FOR = {"utils", "common", "helpers", "base", "misc", "manager", "core"}
 
+WHOLE = {"test_house.py", "test_packaging.py", "test_upstream.py"}
+"""Tests of the whole, which mirror no one module."""
+
 
 def python(code: str) -> str:
     """Run `code` in a fresh interpreter; returns what it printed."""
@@ -41,11 +44,10 @@ def test_every_module_has_its_own_test_file(module: Path) -> None:
 
 
 def test_no_test_file_outlives_its_module() -> None:
-    alone = {"test_house.py", "test_packaging.py", "test_upstream.py", "test_main_job.py", "test_errors_shown.py"}
     orphans = [
         str(path.relative_to(TESTS))
         for path in TESTS.rglob("test_*.py")
-        if path.relative_to(TESTS).parts[0] != "tools" and path.name not in alone
+        if path.relative_to(TESTS).parts[0] != "tools" and path.name not in WHOLE
         if not (SRC / path.relative_to(TESTS).with_name(path.name.removeprefix("test_"))).exists()
     ]
     assert orphans == []
@@ -127,6 +129,20 @@ def test_the_light_verbs_import_nothing_heavy(
     call += f"    try: seodang.cli.cli(['{verb}', 'sft.yaml'], standalone_mode=False)\n"
     call += "    except SystemExit as end: assert not end.code"
     assert loaded_after(call) == []
+
+
+@pytest.mark.parametrize("target", ["install", "lint", "check", "test", "bench", "quickstart"])
+def test_make_has_its_targets(target: str) -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert re.search(rf"^{target}: .*\$\(STAMP\)", makefile, re.MULTILINE)
+
+
+def test_ci_runs_the_commands_of_the_readme() -> None:
+    commands = re.findall(r"^make \w+$", (ROOT / ".ci" / "run").read_text(encoding="utf-8"), re.MULTILINE)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert commands == ["make install", "make check", "make test"]
+    assert [command for command in commands if command not in readme] == []
+    assert (ROOT / ".ci" / "run").stat().st_mode & 0o100
 
 
 def test_help_is_there_at_once() -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from seodang.encoding import IGNORED, make_chat
+from seodang.chats import make_chat
+from seodang.encoding import IGNORED
 from seodang.errors import TemplateError
 from seodang.model_template import thinks
 from seodang.records import Conversation, Message, instruct
@@ -85,7 +86,9 @@ def test_thinking_empty_gives_the_block_and_trains_the_answer(own: Any) -> None:
 
 def test_a_template_that_rewrites_the_past_is_refused(own: Any) -> None:
     tokenizer = own(THINKING)
-    with pytest.raises(TemplateError, match="not prefix-stable: what a server sends is not how the training text begins"):
+    with pytest.raises(
+        TemplateError, match="not prefix-stable: what a server sends is not how the training text begins"
+    ):
         make_chat(tokenizer, None, thinking="empty").encode(Conversation((QUESTION, ANSWER, QUESTION, ANSWER)))
 
 

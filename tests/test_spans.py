@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from seodang.encoding import make_chat
+from seodang.chats import make_chat
 from seodang.records import Conversation, Message
 from seodang.spans import as_rich, as_text, spans
 

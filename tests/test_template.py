@@ -125,9 +125,7 @@ def test_a_system_turn_takes_the_place_of_the_preamble() -> None:
         ("chatml", (Message("user", "a"), Message("system", "b")), "A system turn stands in the middle"),
     ],
 )
-def test_a_turn_without_a_place_is_refused_by_both_readers(
-    name: str, messages: tuple[Message, ...], said: str
-) -> None:
+def test_a_turn_without_a_place_is_refused_by_both_readers(name: str, messages: tuple[Message, ...], said: str) -> None:
     from jinja2.exceptions import TemplateError as JinjaError
 
     with pytest.raises(TemplateError, match=said):
@@ -142,12 +140,17 @@ def test_a_name_that_does_not_exist_gets_the_nearest() -> None:
 
 
 def test_a_template_that_ends_in_eos_needs_one() -> None:
-    with pytest.raises(TemplateError, match="ends an answer with the tokenizer's eos token, and this tokenizer has none"):
+    with pytest.raises(
+        TemplateError, match="ends an answer with the tokenizer's eos token, and this tokenizer has none"
+    ):
         load_template("alpaca").bind("", "")
 
 
 def test_a_template_without_a_stop_token_is_refused() -> None:
-    data = load_template("chatml").model_dump() | {"example": {"messages": [], "text": ""}, "assistant": {"open": "A: "}}
+    data = load_template("chatml").model_dump() | {
+        "example": {"messages": [], "text": ""},
+        "assistant": {"open": "A: "},
+    }
     with pytest.raises(TemplateError, match="has no stop token"):
         _ = Template.model_validate(data).bind().stops
 
@@ -155,7 +158,7 @@ def test_a_template_without_a_stop_token_is_refused() -> None:
 def test_mistakes_in_a_template_file_come_with_their_paths(tmp_path: Path) -> None:
     source = find("data_templates", "chatml").read_text(encoding="utf-8")
     file = tmp_path / "mine.yaml"
-    file.write_text(source.replace("gap:", "gab:").replace("open: \"<|im_start|>user", "opens: \"<|im_start|>user"))
+    file.write_text(source.replace("gap:", "gab:").replace('open: "<|im_start|>user', 'opens: "<|im_start|>user'))
     with pytest.raises(RecipeError) as error:
         load_template(str(file))
     assert "gab: unknown key, did you mean `gap`?" in str(error.value)

@@ -51,7 +51,9 @@ def test_another_size_is_said(tokenizer: Any, tokenizer_dir: Path) -> None:
         compare(other, tokenizer)
 
 
-def test_a_llama_class_over_byte_level_pieces_is_read_as_auto_tokenizer_reads_it(tokenizer_dir: Path, tmp_path: Path) -> None:
+def test_a_llama_class_over_byte_level_pieces_is_read_as_auto_tokenizer_reads_it(
+    tokenizer_dir: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "llama3-like"
     shutil.copytree(tokenizer_dir, folder)
     config = json.loads((folder / "tokenizer_config.json").read_text())

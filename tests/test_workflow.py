@@ -54,7 +54,9 @@ def test_a_run_folder_holds_what_it_was_made_from(project: Path) -> None:
     assert {"transformers", "torch", "seodang"} <= set(there["versions"])
     assert there["hardware"]["cores"] >= 1
     report = runs.read_json(outcome.path / "report.json")
-    assert report is not None and report["rows"]["read"] == report["rows"]["kept"] + sum(report["rows"]["dropped"].values())
+    assert report is not None and report["rows"]["read"] == report["rows"]["kept"] + sum(
+        report["rows"]["dropped"].values()
+    )
     assert (outcome.path / "report.html").stat().st_size > 1000
     assert load_recipe(outcome.path / "recipe.yaml").recipe == first(project)
 

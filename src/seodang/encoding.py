@@ -8,17 +8,14 @@ which gives the ids of transformers' `apply_chat_template(..., sanitize_control_
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol
 
 from seodang.errors import TemplateError
-from seodang.model_template import ModelRenderer, thinks
-from seodang.packaged import names
 from seodang.records import Conversation, Message, Preference
-from seodang.template import MARKS, BoundTemplate, Piece, load_template
-from seodang.tokenization import added_bos, missing_tokens
+from seodang.template import MARKS, BoundTemplate, Piece
 
 IGNORED = -100
 
@@ -45,9 +42,17 @@ class Encoded:
 class Renderer(Protocol):
     """A source of pieces: one of our templates, or the tokenizer's own Jinja."""
 
-    name: str
-    jinja: str
-    stops: tuple[str, ...]
+    @property
+    def name(self) -> str:
+        """What errors and reports call the template."""
+
+    @property
+    def jinja(self) -> str:
+        """The chat_template that says the same."""
+
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """The control tokens that end an answer."""
 
     def pieces(self, messages: Sequence[Message]) -> list[Piece]:
         """Marked messages → the conversation in given and written pieces, in order."""
@@ -172,26 +177,24 @@ class Chat:
         return ids
 
     def _plain(self, text: str, first: bool) -> list[int]:
-        if first:
-            return list(self.tokenizer.encode(text, add_special_tokens=False))
-        return self._after_newline(self.tokenizer.encode("\n" + text, add_special_tokens=False), text)
+        def encode(part: str) -> list[int]:
+            return list(self.tokenizer.encode(part, add_special_tokens=False))
+
+        return encode(text) if first else self._in_place(encode, text)
 
     def _typed(self, token: str) -> list[int]:
-        ids = self._after_newline(self.tokenizer._encode_without_added_tokens("\n" + token), None)
-        if ids is None:
-            ids = self.tokenizer._encode_without_added_tokens(token)
+        ids = self._in_place(self.tokenizer._encode_without_added_tokens, token)
         if self.tokenizer.convert_tokens_to_ids(token) in ids:
             raise TemplateError(
                 "The control string {token!r} cannot be kept as text: this tokenizer makes the token from plain text.",
                 token=token,
             )
-        return list(ids)
+        return ids
 
-    def _after_newline(self, ids: Sequence[int], text: str | None) -> Any:
-        size = len(self._newline)
-        if list(ids[:size]) == self._newline:
-            return list(ids[size:])
-        return None if text is None else list(self.tokenizer.encode(text, add_special_tokens=False))
+    def _in_place(self, encode: Callable[[str], list[int]], text: str) -> list[int]:
+        """Encode after a newline and take it off again, so that SentencePiece puts no dummy space before the text."""
+        ids, size = encode("\n" + text), len(self._newline)
+        return ids[size:] if ids[:size] == self._newline else encode(text)
 
 
 @dataclass(frozen=True)
@@ -228,86 +231,3 @@ class NamedRenderer:
     def prompt(self, messages: Sequence[Message]) -> str:
         """The rendered turns and the assistant's header."""
         return "".join(segment.text for segment in self.template.render(messages, add_generation_prompt=True))
-
-
-PROBES = (
-    [{"role": "user", "content": "안녕하세요?"}],
-    [{"role": "user", "content": "하나"}, {"role": "assistant", "content": "둘"}, {"role": "user", "content": "셋"}],
-    [{"role": "system", "content": "짧게"}, {"role": "user", "content": "뭐"}, {"role": "assistant", "content": "네"}],
-)
-"""Three conversations on which a named template must agree with a model's own."""
-
-
-def make_chat(tokenizer: Any, template: str | None, override: bool = False, thinking: str | None = None) -> Chat:
-    """The chat of a tokenizer under `template`: `model` or None for its own, else a name or a path.
-
-    Raises TemplateError where there is no template, where its control tokens are missing, or where a named one
-    contradicts the model's own and `override` is not set.
-    """
-    if template in (None, "model"):
-        return Chat(tokenizer, _own(tokenizer, thinking))
-    bound = load_template(str(template)).bind(added_bos(tokenizer), tokenizer.eos_token or "")
-    _require_tokens(tokenizer, bound)
-    if tokenizer.chat_template and not override:
-        _require_agreement(tokenizer, bound)
-    if thinking is not None:
-        raise TemplateError(
-            "`thinking: {thinking}` is set, and the template `{name}` has no reasoning block. Leave `thinking` out.",
-            thinking=thinking,
-            name=bound.name,
-        )
-    return Chat(tokenizer, NamedRenderer(bound))
-
-
-def _own(tokenizer: Any, thinking: str | None) -> ModelRenderer:
-    if not tokenizer.chat_template:
-        raise TemplateError(
-            "This tokenizer has no chat template, so the recipe must name one: `template: NAME` with one of {names}, "
-            "or the path of a YAML file. For a base model take the layout you will serve it with.",
-            names=", ".join(names("data_templates")),
-        )
-    if thinks(tokenizer.get_chat_template()) and thinking is None:
-        raise TemplateError(
-            "The model's chat template writes a reasoning block (<think>). Say what becomes of it in training: "
-            "`thinking: empty` (an empty block, as served with thinking off), `strip`, or `keep`."
-        )
-    return ModelRenderer(tokenizer, thinking)
-
-
-def _require_tokens(tokenizer: Any, bound: BoundTemplate) -> None:
-    missing = missing_tokens(tokenizer, bound.control)
-    if missing:
-        raise TemplateError(
-            "The template `{name}` needs {missing} as single tokens, and this tokenizer does not have them. Use a "
-            "template that the tokenizer knows (alpaca and koalpaca need only an eos token), or make a tokenizer with "
-            "them (`stage: tokenizer`).",
-            name=bound.name,
-            missing=", ".join(missing),
-        )
-
-
-def _require_agreement(tokenizer: Any, bound: BoundTemplate) -> None:
-    jinja = bound.to_jinja()
-    for probe in PROBES:
-        ours, own = _render(tokenizer, probe, jinja), _render(tokenizer, probe, tokenizer.get_chat_template())
-        if ours.rstrip() != own.rstrip():
-            raise TemplateError(
-                "The template `{name}` contradicts the model's own chat template. The same conversation renders as\n"
-                "  {name}: {ours!r}\n  model: {own!r}\n"
-                "What is trained would not be what a server sends. Write `template: model`, or `template_override: "
-                "true` if the other layout is meant.",
-                name=bound.name,
-                ours=ours,
-                own=own,
-            )
-
-
-def _render(tokenizer: Any, messages: list[dict[str, str]], jinja: str) -> str:
-    from jinja2.exceptions import TemplateError as JinjaError
-
-    try:
-        agp = messages[-1]["role"] == "user"
-        text = tokenizer.apply_chat_template(messages, chat_template=jinja, tokenize=False, add_generation_prompt=agp)
-        return str(text)
-    except JinjaError as error:
-        return f"(refused: {error})"

@@ -45,6 +45,9 @@ class Generator:
     `stop_ids` end an answer; `batch_size` prompts of like length are answered at once.
     """
 
+    streamer: Any = None
+    """A transformers streamer that is given every token as it comes; prompts must then come one by one."""
+
     def __init__(self, model: Any, tokenizer: Any, stop_ids: Sequence[int], batch_size: int = 16) -> None:
         self.model = model
         self.tokenizer = tokenizer
@@ -115,6 +118,7 @@ class Generator:
             generation_config=self._config(room),
             logits_processor=processors,
             stopping_criteria=StoppingCriteriaList(watch),
+            streamer=self.streamer,
         )
         continued: list[list[int]] = made[:, width:].tolist()
         return continued

@@ -278,5 +278,5 @@ Recipe = Annotated[
 
 def stage_class(name: str) -> type[Stage]:
     """The recipe class of a stage."""
-    union = get_args(Recipe)[0]
-    return next(kind for kind in get_args(union) if name in get_args(kind.model_fields["stage"].annotation))
+    classes: tuple[type[Stage], ...] = get_args(get_args(Recipe)[0])
+    return next(kind for kind in classes if name in get_args(kind.model_fields["stage"].annotation))

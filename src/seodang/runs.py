@@ -196,6 +196,17 @@ def manifest(path: Path) -> dict[str, Any] | None:
     return read_json(path / MANIFEST)
 
 
+def read_recipe(path: Path) -> dict[str, Any]:
+    """The recipe of a run as it was filled in; empty where there is none."""
+    import yaml
+
+    try:
+        found = yaml.safe_load((path / RECIPE).read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def is_finished(path: Path) -> bool:
     """Whether a stage ran to its end in this folder."""
     return (manifest(path) or {}).get("state") == "finished"

@@ -252,9 +252,8 @@ def _jinja_turn(turn: Turn) -> str:
 
 _JINJA_INPUT_AT = (
     "{%- set split = namespace(at=message['input_at']) -%}"
-    '{%- for mark in range(message[\'content\'].count("\\U000f0000")) -%}'
-    '{%- set split.at = message[\'input_at\'] + 2 * message[\'content\'][:split.at].count("\\U000f0000") -%}'
+    "{%- for mark in range(message['content'].count(\"\\U000f0000\")) -%}"
+    "{%- set split.at = message['input_at'] + 2 * message['content'][:split.at].count(\"\\U000f0000\") -%}"
     "{%- endfor -%}"
 )
 """Where the input begins once transformers has put two marks around every control token that a user typed before it."""
-

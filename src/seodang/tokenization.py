@@ -14,7 +14,8 @@ from typing import Any
 from seodang.errors import ModelError, TemplateError
 
 PROBES = (
-    "안녕하세요.", " 앞에 빈칸", "뒤에 빈칸 ", "줄\n바꿈", "\n\n두 줄", "ㅋㅋㅋ 자모", "가\u200b나", "똠방각하 펲시콜라",
+    "안녕하세요.", " 앞에 빈칸", "뒤에 빈칸 ", "줄\n바꿈", "\n\n두 줄", "ㅋㅋㅋ 자모", "가\u200b나",
+    "똠방각하 펲시콜라",
     "漢字와 한글",
     "I go to school.", " leading", "tabs\tand  spaces", "3.14 + 2 = 5.14", "1,000원", "🙂 이모지 👨‍👩‍👧",
     "### 질문: 무엇?\n\n### 답변:", "<|im_start|>user\n안녕<|im_end|>\n", "{bos}시작{eos}", "{{ x }} {% y %}",

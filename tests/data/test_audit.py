@@ -16,7 +16,8 @@ from seodang.errors import CheckFailed, DataError
 from seodang.recipe_file import from_dict
 
 TALKS = [
-    {"messages": [{"role": "user", "content": f"{n}번?"}, {"role": "assistant", "content": "네, " * (n + 1)}]} for n in range(10)
+    {"messages": [{"role": "user", "content": f"{n}번?"}, {"role": "assistant", "content": "네, " * (n + 1)}]}
+    for n in range(10)
 ]
 
 
@@ -72,13 +73,20 @@ def test_supervision_counts_what_gets_a_loss(tmp_path: Path, model_dir: Path) ->
     rows = training_rows(recipe(tmp_path, model_dir))
     facts = supervision(rows)
     assert facts["trained_tokens"] == sum(label != -100 for row in rows.train for label in row.labels)
-    assert facts["length"][0] <= facts["length"][1] <= facts["length"][2] == max(len(row.input_ids) for row in rows.train)
+    assert (
+        facts["length"][0] <= facts["length"][1] <= facts["length"][2] == max(len(row.input_ids) for row in rows.train)
+    )
 
 
 def test_supervision_of_pairs(tmp_path: Path, model_dir: Path) -> None:
     file = tmp_path / "pairs.jsonl"
     file.write_text(json.dumps({"prompt": "가?", "chosen": "나", "rejected": "다라"}, ensure_ascii=False) + "\n")
-    stage = {"stage": "dpo", "model": {"name_or_path": str(model_dir)}, "template": "chatml", "data": {"train": str(file)}}
+    stage = {
+        "stage": "dpo",
+        "model": {"name_or_path": str(model_dir)},
+        "template": "chatml",
+        "data": {"train": str(file)},
+    }
     rows = training_rows(from_dict(stage))  # type: ignore[arg-type]
     facts = supervision(rows)
     assert facts["trained_tokens"] == len(rows.train[0].chosen) + len(rows.train[0].rejected)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from seodang.chats import make_chat
 from seodang.data.dataset import (
     EncodedPair,
     encode_pairs,
@@ -17,7 +18,7 @@ from seodang.data.dataset import (
     sample_row,
     training_rows,
 )
-from seodang.encoding import Encoded, make_chat
+from seodang.encoding import Encoded
 from seodang.errors import DataError, ModelError
 from seodang.recipe import DPO, SFT, TrainData
 from seodang.recipe_file import from_dict
@@ -90,8 +91,16 @@ class TestLoadRows:
     @pytest.mark.parametrize(
         ("row", "reads", "said"),
         [
-            (pair("가", "나", "다"), "messages", r"x\.jsonl:1: this stage reads conversations, and the row is a preference"),
-            (talk("가", "나"), "preference", r"x\.jsonl:1: this stage reads preferences, and the row is a conversation"),
+            (
+                pair("가", "나", "다"),
+                "messages",
+                r"x\.jsonl:1: this stage reads conversations, and the row is a preference",
+            ),
+            (
+                talk("가", "나"),
+                "preference",
+                r"x\.jsonl:1: this stage reads preferences, and the row is a conversation",
+            ),
             ({"prompt": "가"}, "messages", r"the row is a prompt\. Every row needs an answer"),
         ],
     )
@@ -108,7 +117,9 @@ class TestLoadRows:
 
 class TestEncodeRows:
     def test_too_long_rows_are_dropped_counted_and_kept_with_their_reason(self, tmp_path: Path, tokenizer: Any) -> None:
-        data = TrainData(train=write(tmp_path / "a.jsonl", [*TALKS[:3], talk("길다", "아주 긴 대답 " * 50)]), max_length=64)
+        data = TrainData(
+            train=write(tmp_path / "a.jsonl", [*TALKS[:3], talk("길다", "아주 긴 대답 " * 50)]), max_length=64
+        )
         rows = encode_rows(load_rows(data, "messages"), make_chat(tokenizer, "chatml"), data)
         assert rows.ledger.close() == {"read": 4, "kept": 3, "dropped": {"over_length": 1}}
         assert rows.ledger.rows[0]["source"] == "a.jsonl:4"
@@ -133,7 +144,9 @@ class TestEncodePairs:
         data = TrainData(train=write(tmp_path / "p.jsonl", [pair("가", "나", "다"), pair("가", "나", "나")]))
         rows = encode_pairs(load_rows(data, "preference"), make_chat(tokenizer, "chatml"), data)
         assert rows.ledger.close() == {"read": 2, "kept": 1, "dropped": {"chosen_equals_rejected": 1}}
-        assert rows.train[0].length == len(rows.train[0].prompt) + max(len(rows.train[0].chosen), len(rows.train[0].rejected))
+        assert rows.train[0].length == len(rows.train[0].prompt) + max(
+            len(rows.train[0].chosen), len(rows.train[0].rejected)
+        )
 
     def test_the_longer_side_decides(self) -> None:
         assert EncodedPair([1, 2], [3], [4, 5, 6]).length == 5
@@ -175,7 +188,9 @@ class TestSampleRow:
         rows = training_rows(sft(tmp_path, model_dir, TALKS))
         row, record = sample_row(rows, "a.jsonl:7")
         assert isinstance(row, Encoded)
-        assert record == Conversation((Message("user", "6번째 질문입니다."), Message("assistant", "6번째 대답입니다.")), "a.jsonl:7")
+        assert record == Conversation(
+            (Message("user", "6번째 질문입니다."), Message("assistant", "6번째 대답입니다.")), "a.jsonl:7"
+        )
 
     def test_an_unknown_source_is_said(self, tmp_path: Path, model_dir: Path) -> None:
         with pytest.raises(DataError, match=r"no training row with the source a\.jsonl:700"):

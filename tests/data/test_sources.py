@@ -68,7 +68,8 @@ def test_a_line_separator_inside_a_text_is_no_line_end(tmp_path: Path) -> None:
 @pytest.mark.parametrize("data", ['{"input": NaN, "n": Infinity}\n', '[{"input": NaN, "n": -Infinity}]'])
 def test_nan_reads_as_null(tmp_path: Path, data: str) -> None:
     """pandas writes NaN for a missing value; JSON has no such number."""
-    assert list(read_rows(written(tmp_path, "a.json", data)))[0][0] == {"input": None, "n": None}
+    [(row, _)] = read_rows(written(tmp_path, "a.json", data))
+    assert row == {"input": None, "n": None}
 
 
 BROKEN = [
@@ -187,5 +188,5 @@ def test_reads_real_files(shared_data: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["ko/chatbot_data.csv", "ko/smilestyle.tsv", "ko/kochatgpt_sft_conversation.jsonl"])
 def test_names_what_it_does_not_read(shared_data: Path, name: str) -> None:
-    with pytest.raises(DataError, match="seodang reads JSON lines, a JSON array, and .txt files"):
+    with pytest.raises(DataError, match=r"seodang reads JSON lines, a JSON array, and \.txt files"):
         read_rows(shared_data / name)

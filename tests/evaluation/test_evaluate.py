@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from seodang.encoding import make_chat
+from seodang.chats import make_chat
 from seodang.errors import DataError, ModelError, TemplateError
 from seodang.evaluation import evaluate
 from seodang.evaluation.evaluate import lineage_chats, measure, run

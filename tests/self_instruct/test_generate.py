@@ -221,10 +221,8 @@ def test_one_instruction_may_stand_with_many_inputs(
     seeds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = ["깊다", "가볍다", "느리다", "밝다"]
-    answer = "\n\n과제 9\n".join(f"지시: 반대말을 쓰세요.\n입력: {word}\n출력: 답" for word in words).removeprefix(
-        "지시:"
-    )
-    _scripted(monkeypatch, answer)
+    blocks = [f"지시: 반대말을 쓰세요.\n입력: {word}\n출력: 답" for word in words]
+    _scripted(monkeypatch, "\n\n과제 9\n".join(blocks).removeprefix("지시:"))
     report, _ = _run(_recipe(seeds, target=4, max_requests=1), tmp_path / "run")
     assert report["records"]["kept"] == 4
 
@@ -245,9 +243,8 @@ def test_failed_and_unreadable_answers_are_counted_apart(
 ) -> None:
     good = _records(("가을에 나는 과일을 말해 주세요.", "감"))
     cut = Response("", " 겨울 놀이를 말해 주세요.\n출력: 눈싸움\n\n과제 9\n지시: 새해 인사", False)
-    _scripted(
-        monkeypatch, good, Response("", "", False, "prompt_too_long"), cut, "과제 9\n아무 말\n과제 10\n또 아무 말"
-    )
+    talk = "\n과제 9\n아무 말\n과제 10\n또 아무 말"
+    _scripted(monkeypatch, good, Response("", "", False, "prompt_too_long"), cut, talk)
     report, files = _run(_recipe(seeds, target=9, max_requests=4), tmp_path / "run")
     assert report["requests"] == {"sent": 4, "answered": 3, "failed": {"prompt_too_long": 1}}
     assert report["records"] == {
@@ -293,13 +290,12 @@ def test_a_replay_of_the_log_gives_the_same_set(seeds: Path, tmp_path: Path) -> 
 def test_a_barren_model_ends_in_a_paragraph_and_loses_nothing(
     seeds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _scripted(
-        monkeypatch, _records(("반대말을 쓰세요.\n입력: 높다", "낮다")), Response("", "", False, "prompt_too_long")
-    )
+    twice = _records(("반대말을 쓰세요.\n입력: 높다", "낮다"))
+    _scripted(monkeypatch, twice, Response("", "", False, "prompt_too_long"))
     with pytest.raises(DataError) as error:
         _run(_recipe(seeds, max_requests=6), tmp_path / "run")
     assert str(error.value).startswith(
-        "Nothing was kept of 3 records in 3 answers to 6 requests (3 label_twice, 3 prompt_too_long). dropped.jsonl and "
+        "Nothing was kept of 3 records in 3 answers to 6 requests (3 label_twice, 3 prompt_too_long). dropped.jsonl "
     )
     assert len((tmp_path / "run" / "dropped.jsonl").read_text().splitlines()) == 3
     assert not (tmp_path / "run" / "train.jsonl").exists()

@@ -125,6 +125,12 @@ SLOTS = [
     ("다음 문장을 존댓말로 바꾸세요.\n\n밥 먹었어", "다음 문장을 존댓말로 바꾸세요.\n\n집에 갔어"),
     ("카드 결제가 되나요?", "카드 결제가 안 되나요?"),
     ("회의에 갈 수 있어요", "회의에 갈 수 없어요"),
+    ("반대말을 쓰세요.\n\n높다", "반대말을 쓰세요.\n\n깊다"),
+    ("다음을 과거형으로 바꾸세요.\n\n날씨가 맑다", "다음을 과거형으로 바꾸세요.\n\n날씨가 춥다"),
+    ("Spell 38 in letters.", "Spell 47 in letters."),
+    ("What is the opposite of 'tall'?", "What is the opposite of 'long'?"),
+    ("Translate the sentence.\n\nI go home.", "Translate the sentence.\n\nShe likes rain."),
+    ("Why do cats purr?", "Why don't cats purr?"),
 ]
 REPEATS = [
     ("화장실 어디에요?", "화장실은 어디에요?"),
@@ -135,6 +141,8 @@ REPEATS = [
     ("포인트카드 적립되나요?", "포인트 적립되나요?"),
     ("38을 한글로 읽어 주세요", "38을 한글로 읽어 주세요!!"),
     ("'높다'의 반대말은 무엇인가요?", '"높다"의 반대말은 무엇인가요?'),
+    ("Write a short story about a lonely dog.", "Write a brief story about a lonely dog."),
+    ("What's the dog's favourite food and why?", "What's a dog's favourite food and why?"),
 ]
 
 

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from seodang import runs
+from seodang.chats import make_chat
 from seodang.data import formats
 from seodang.data.sources import read_rows
-from seodang.encoding import Chat, Encoded, make_chat
+from seodang.encoding import Chat, Encoded
 from seodang.errors import DataError
 from seodang.recipe import DPO, SFT, TrainData
 from seodang.records import Conversation, Preference, Prompt, Record
@@ -109,7 +110,7 @@ def _records(path: Path, kind: Any, reads: str) -> Iterator[Record]:
         kind = formats.decide([row for row, _ in _good(head)], str(path))
         rows = iter([*head, *rows])
     for row, source in _good(rows):
-        record = kind.parse(row, source)
+        record: Record = kind.parse(row, source)
         if not isinstance(record, READS[reads]):
             raise DataError(
                 "{source}: this stage reads {wanted}, and the row is a {found}. {way_out}",
@@ -185,7 +186,9 @@ _last: dict[str, TrainingRows] = {}
 
 def training_rows(recipe: SFT | DPO) -> TrainingRows:
     """The encoded rows of an `sft` or `dpo` recipe. Raises DataError where none is left to train on."""
-    said = recipe.model_dump(mode="json", include={"stage", "model", "template", "template_override", "thinking", "data"})
+    said = recipe.model_dump(
+        mode="json", include={"stage", "model", "template", "template_override", "thinking", "data"}
+    )
     key = runs.dump_json([said, _stamps(recipe)])
     if key not in _last:
         _last.clear()

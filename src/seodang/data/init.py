@@ -17,9 +17,10 @@ from statistics import median
 from typing import Any
 
 from seodang import runs
+from seodang.chats import make_chat
 from seodang.data.formats import Known
 from seodang.data.survey import Survey, survey
-from seodang.encoding import Chat, make_chat
+from seodang.encoding import Chat
 from seodang.errors import DataError, ModelError, RunError
 from seodang.model_template import thinks
 from seodang.records import Conversation, Preference, Record, turns

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
-import yaml
 
 from seodang import runs
+from seodang.chats import make_chat
 from seodang.data.dataset import load_rows
-from seodang.encoding import IGNORED, Chat, make_chat
+from seodang.encoding import IGNORED, Chat
 from seodang.errors import DataError, ModelError, TemplateError
 from seodang.evaluation.metrics import Answer, ratio_interval, summarise, wilson
 from seodang.generation import Completion, Generator
@@ -102,9 +102,8 @@ def _thinking(tokenizer: Any, recipe: Evaluate, name: str) -> str | None:
     if not tokenizer.chat_template or not thinks(tokenizer.get_chat_template()):
         return None
     paths = [recipe.models[name].run, *(spec.run for spec in recipe.models.values())]
-    recipes = [Path(path) / runs.RECIPE for path in paths if path]
-    written = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in recipes if path.exists()]
-    return next((str(one["thinking"]) for one in written if one.get("thinking")), "empty")
+    written = [runs.read_recipe(Path(path)).get("thinking") for path in paths if path]
+    return next((str(one) for one in written if one), "empty")
 
 
 def held_out(recipe: Evaluate, chats: dict[str, Chat]) -> tuple[list[Held], Ledger]:

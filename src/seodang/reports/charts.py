@@ -64,10 +64,12 @@ def bin_values(values: Sequence[float]) -> tuple[list[float], list[int]]:
         return [], []
     low, high = finite[0], finite[-1]
     bins = min(MOST_BINS, 2 * math.ceil(math.log2(len(finite)) + 1))
-    width = (high - low) / bins or 1.0
+    width = (high - low) / bins
     if all(float(value).is_integer() for value in finite):
-        width = max(1.0, math.ceil((high - low + 1) / bins))
-    bins = max(1, math.floor((high - low) / width) + 1)
+        width = math.ceil((high - low + 1) / bins)
+        bins = math.floor((high - low) / width) + 1
+    elif low == high:
+        width, bins = 1.0, 1
     counts = [0] * bins
     for value in finite:
         counts[min(int((value - low) / width), bins - 1)] += 1

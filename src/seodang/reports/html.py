@@ -37,7 +37,7 @@ def write_report(run_path: Path) -> Path:
     text = recipe.read_text(encoding="utf-8") if recipe.exists() else ""
     report, manifest = runs.read_json(run_path / runs.REPORT) or {}, runs.manifest(run_path) or {}
     html = render(run_path.name, report, manifest, runs.read_log(run_path), text)
-    runs.write_text(run_path / FILE, html)
+    runs.write_text(run_path / FILE, html.encode("utf-8", "replace").decode())  # half a surrogate pair is no UTF-8
     return run_path / FILE
 
 
@@ -101,7 +101,7 @@ def number(value: Any) -> str:
         return str(value)
     if isinstance(value, int) or (value.is_integer() and abs(value) < 1e15):
         return f"{int(value):,}"
-    return f"{value:,.1f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return f"{value:,.1f}" if 1000 <= abs(value) < 1e15 else f"{value:.4g}"
 
 
 def duration(seconds: float) -> str:

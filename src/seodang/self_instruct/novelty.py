@@ -27,7 +27,7 @@ Jamo behave alike at 0.8. The paper's 0.7 is for words. Data of another kind may
 """
 
 ALIKE = 0.5
-"""Two words this similar are one word with another ending or spelling, not two fillings of a slot."""
+"""Two words more similar than this are one with another ending or spelling, not two fillings of a slot."""
 UNSCORABLE, NOT_NOVEL = "unscorable", "not_novel"
 
 
@@ -133,18 +133,19 @@ def _words(text: str) -> list[str]:
 
 _EDGES = re.compile(r"^[\W_]+|[\W_]+$")
 _NUMBER = re.compile(r"[-+]?\d+(?:[.,:/]\d+)*")
-_QUOTED = re.compile(r"'([^']+)'|\"([^\"]+)\"|[‘“「『《〈]([^’”」』》〉]+)[’”」』》〉]")
+_QUOTED = re.compile(r"(?<!\w)'([^']+)'(?![a-z])|\"([^\"]+)\"|[‘“「『《〈]([^’”」』》〉]+)[’”」』》〉]")
 _LATIN = re.compile(r"[a-z]+")
-_NEGATION = re.compile(r"(?<!\w)(?:안|못)(?=\s)|지\s?(?:않|못|마|말)|없|아니")
+_HANGUL = re.compile("[가-힣]")
+_NEGATION = re.compile(r"(?<!\w)(?:안|못)(?=\s)|지\s?(?:않|못|마|말)|없|아니|\b(?:not|no|never)\b|n['’]t\b")
 _SENTENCE_END = re.compile(r"(?<=[.?!:])\s+|\n+")
 
 
 def is_slot_variant(one: str, other: str) -> bool:
     """Whether two similar texts are fillings of one template ("38을 한글로 읽어 주세요", "47을 …"), not one task twice.
 
-    They are where their numbers, quoted words, Latin words or negations differ; or where, sentence by sentence, other
-    words stand in the same places and the last word, in Korean the verb, stays ("서울의 인구는 …?", "부산의 …?"); or
-    where a whole sentence beside an equal one is another ("존댓말로 바꾸세요. 밥 먹었어", "… 집에 갔어").
+    They are where their numbers, quoted words, negations or, within Korean, Latin words differ; where a sentence is
+    equal and another beside it is not the same again ("존댓말로 바꾸세요. 밥 먹었어", "… 집에 갔어"); and in Korean
+    where other words stand in the same places and the last one, the verb, stays ("서울의 인구는 …?", "부산의 …?").
     """
     one, other = (unicodedata.normalize("NFC", text).lower() for text in (one, other))
     if _marks(one) != _marks(other):
@@ -153,17 +154,19 @@ def is_slot_variant(one: str, other: str) -> bool:
     changed = [pair for pair in zip(left, right, strict=False) if pair[0] != pair[1]]
     if len(left) != len(right) or not changed:
         return False
-    some_equal = len(changed) < len(left)
-    return all(_refilled(a, b) or (some_equal and not _alike("".join(a), "".join(b))) for a, b in changed)
+    if len(changed) < len(left):
+        return all(_refilled(a, b) or not _alike("".join(a), "".join(b)) for a, b in changed)
+    return bool(_HANGUL.search(one)) and all(_refilled(a, b) and a[-1] == b[-1] for a, b in changed)
 
 
 def _marks(text: str) -> tuple[list[str], list[str], list[str], int]:
     quoted = ["".join(groups) for groups in _QUOTED.findall(text)]
-    return _NUMBER.findall(text), quoted, _LATIN.findall(text), len(_NEGATION.findall(text))
+    latin = _LATIN.findall(text) if _HANGUL.search(text) else []
+    return _NUMBER.findall(text), quoted, latin, len(_NEGATION.findall(text))
 
 
 def _refilled(one: list[str], other: list[str]) -> bool:
-    if len(one) != len(other) or one[-1] != other[-1]:
+    if len(one) != len(other):
         return False
     changed = [(a, b) for a, b in zip(one, other, strict=True) if a != b]
     moved = {a for a, _ in changed} & {b for _, b in changed}
@@ -173,4 +176,4 @@ def _refilled(one: list[str], other: list[str]) -> bool:
 def _alike(one: str, other: str) -> bool:
     from rapidfuzz.distance import Indel
 
-    return Indel.normalized_similarity(one, other) >= ALIKE
+    return Indel.normalized_similarity(one, other) > ALIKE

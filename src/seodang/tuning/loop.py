@@ -169,7 +169,7 @@ def train(trainer: Any, folder: Run) -> dict[str, Any]:
 
 
 def _without_drawing(evaluate: Callable[..., Any]) -> Callable[..., Any]:
-    """Evaluation that draws no random numbers from training: how often it happens changes no weight, also at a resume."""
+    """Evaluation that draws no random numbers from training: how often it happens changes no weight, resumed or not."""
 
     def evaluate_apart(*args: Any, **kwargs: Any) -> Any:
         with torch.random.fork_rng():

@@ -1,0 +1,149 @@
+"""The Python API: `sft` and `dpo` run a recipe made of keyword arguments, `encode` hands out what they train on.
+
+A key has the name and the place that it has in a recipe: `adapter={"kind": "lora", "r": 8}`, `training={…}`, `seed=1`.
+Rows and weights that exist only in memory are written into the run folder first (inputs.py).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from seodang import runs
+from seodang.errors import RunError
+from seodang.inputs import Formatting, Inputs, Row
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PreTrainedModel
+    from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
+
+    from seodang.workflow import Mode
+
+Data: TypeAlias = "str | os.PathLike[str] | Iterable[Row] | Mapping[str, Any]"
+"""A file, a run that makes rows, a list of dictionaries, a pandas DataFrame, a datasets.Dataset, or the keys of a
+recipe's `data:` with any of these under `train` and `eval`."""
+Model: TypeAlias = "str | os.PathLike[str] | Mapping[str, Any] | PreTrainedModel | tuple[Any, Any]"
+"""A name or folder, a run, the keys of a recipe's `model:`, a loaded model, or (loaded model, its tokenizer)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A finished run: its folder, its report, and where its weights lie. It stands for a path wherever one is read."""
+
+    path: Path
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """report.json: `rows`, `metrics`, `figures`."""
+        return runs.read_json(self.path / runs.REPORT) or {}
+
+    @property
+    def weights(self) -> Path:
+        """The folder that PEFT and transformers load: adapter/ or model/."""
+        return runs.weights_of(self.path)
+
+
+def sft(
+    model: Model,
+    data: Data,
+    output_dir: str | os.PathLike[str] = "runs/sft",
+    *,
+    mode: Mode = "fresh",
+    formatting_func: Formatting | None = None,
+    **keys: Any,
+) -> Finished:
+    """Supervised fine-tuning; `keys` are those of an `sft` recipe. Raises SeodangError with one clear paragraph.
+
+    A finished run that is asked for again, unchanged, is given back as it is.
+    """
+    return _run({"stage": "sft", **keys}, model, data, _Job(Path(output_dir), mode, formatting_func))
+
+
+def dpo(
+    model: Model,
+    data: Data,
+    output_dir: str | os.PathLike[str] = "runs/dpo",
+    *,
+    mode: Mode = "fresh",
+    formatting_func: Formatting | None = None,
+    **keys: Any,
+) -> Finished:
+    """Preference tuning of a run, which is also the reference; `keys` are those of a `dpo` recipe.
+
+    Raises SeodangError with one clear paragraph.
+    """
+    return _run({"stage": "dpo", **keys}, model, data, _Job(Path(output_dir), mode, formatting_func))
+
+
+def encode(
+    data: Data, model: Any, *, formatting_func: Formatting | None = None, **keys: Any
+) -> tuple[Dataset, DataCollatorForLanguageModeling]:
+    """What an `sft` recipe would train on, for a loop of your own: a Dataset of `input_ids` and `labels`, and a collator.
+
+    Answers and stops have a label, everything else has -100. `model` may be a tokenizer alone. What was dropped is said
+    on stderr. Raises SeodangError.
+    """
+    from seodang.data.dataset import training_rows
+    from seodang.recipe_file import from_dict
+
+    with TemporaryDirectory() as folder:
+        inputs = Inputs(Path(folder) / "run", formatting_func)
+        given = {"model": inputs.tokenizer(model), "data": inputs.data(data), "output_dir": str(inputs.path)}
+        recipe: Any = from_dict({"stage": "sft"} | keys | given, "The call of seodang.encode")
+        with inputs.placed():
+            rows = training_rows(recipe)
+    ledger = rows.ledger.close()
+    if ledger["dropped"]:
+        said = ", ".join(f"{count} {reason}" for reason, count in ledger["dropped"].items())
+        print(f"encode: {ledger['read']} rows read, {ledger['kept']} kept, dropped: {said}", file=sys.stderr)
+    from seodang.tuning.loop import collator
+    from seodang.tuning.sft import as_dataset
+
+    return as_dataset(rows.train), collator(rows.chat.tokenizer)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    path: Path
+    mode: Mode
+    formatting_func: Formatting | None
+
+
+def _run(recipe: dict[str, Any], model: Model, data: Data, job: _Job) -> Finished:
+    from seodang.data.audit import check
+    from seodang.recipe_file import from_dict
+    from seodang.workflow import require_writable, run_recipe
+
+    is_beside = job.mode == "new" and job.path.exists()
+    inputs = Inputs(runs.next_free(job.path) if is_beside else job.path, job.formatting_func)
+    given = {"model": inputs.model(model), "data": inputs.data(data), "output_dir": str(inputs.path)}
+    checked: Any = from_dict(recipe | given, f"The call of seodang.{recipe['stage']}")
+    mode = _settled("fresh" if is_beside else job.mode, inputs)
+    if runs.manifest(inputs.path) is None:
+        require_writable(checked, mode)  # before anything is written into a folder that is not ours
+    with inputs.placed():
+        require_writable(checked, mode)
+        found = check(checked)
+        found.require()
+        if found.pending:
+            raise RunError("The call cannot start. Not made yet: {pending}.", pending="; ".join(found.pending))
+        return Finished(run_recipe(checked, mode).path)
+
+
+def _settled(mode: Mode, inputs: Inputs) -> Mode:
+    """Inputs in memory belong into the folder that will be run, so the old one makes room before they are written."""
+    if mode != "replace" or not inputs.writers or runs.manifest(inputs.path) is None:
+        return mode
+    with runs.locked(inputs.path):
+        pass
+    runs.to_trash(inputs.path)
+    return "fresh"
