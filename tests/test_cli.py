@@ -121,7 +121,7 @@ def test_show_names_the_origin_of_every_value(project: Path) -> None:
     assert status == 0
     assert lines["adapter.r"].endswith("8  (override)")
     assert lines["adapter.lora_alpha"].endswith("32  (default)")
-    assert lines["training.max_steps"].endswith(f"2  ({project / '2-sft.yaml'}:5)")
+    assert lines["training.max_steps"].endswith(f"2  ({project / '2-sft.yaml'}:6)")
 
 
 def test_schema(project: Path) -> None:

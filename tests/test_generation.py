@@ -62,6 +62,15 @@ def test_a_batch_equals_its_rows_alone(model: Any, tokenizer: Any, prompts: list
     assert len({done.ids for done in batched}) > 1
 
 
+def test_padding_is_a_token_that_the_row_has(rope: Any, tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Upstream's repetition penalty reads ids and no mask: a pad token would be made less likely, or the stop."""
+    given: list[list[int]] = []
+    plain = rope.generate
+    monkeypatch.setattr(rope, "generate", lambda **k: given.extend(k["input_ids"].tolist()) or plain(**k))
+    Generator(rope, tokenizer, [2]).answer([[9, 8, 7, 6], [5, 4]], GREEDY, 0)
+    assert given == [[9, 8, 7, 6], [5, 5, 5, 4]]
+
+
 def test_greedy_is_the_argmax_of_plain_forwards(model: Any, tokenizer: Any, prompts: list[Any]) -> None:
     for prompt, done in zip(prompts, Generator(model, tokenizer, []).answer(prompts, GREEDY, 0), strict=True):
         ids = list(prompt)

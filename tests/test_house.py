@@ -90,10 +90,11 @@ def test_every_recipe_loads() -> None:
 def test_public_names_are_sorted_and_exact() -> None:
     import seodang
 
-    assert list(seodang.__all__) == sorted(seodang.__all__)
-    assert sorted(name for name in dir(seodang) if name in seodang.__all__) == sorted(seodang.__all__)
-    for name in seodang.__all__:
-        assert getattr(seodang, name) is not None
+    assert seodang.__all__ == ["Finished", "SeodangError", "dpo", "encode", "sft"]
+    assert seodang.__all__ == sorted(seodang.__all__)
+    assert [name for name in seodang.__all__ if not getattr(seodang, name).__doc__] == []
+    with pytest.raises(AttributeError, match="has no attribute 'train'"):
+        _ = seodang.train
 
 
 @pytest.mark.parametrize("module", ["", ".cli", ".data.sources", ".encoding", ".recipe_file", ".reports", ".workflow"])

@@ -105,6 +105,16 @@ def test_a_bad_override_is_a_mistake_like_any_other(file: Path, override: str, s
     assert any(said in text for text in mistakes(file, override)), mistakes(file, override)
 
 
+def test_on_off_yes_and_no_are_words_as_they_were_meant(tmp_path: Path) -> None:
+    file = tmp_path / "1-prepare.yaml"
+    file.write_text("stage: prepare\nsources: [{path: no}]\ndedup: {on: prompt}\nnormalize: true\n", encoding="utf-8")
+    recipe = load_recipe(file).recipe
+    assert isinstance(recipe, Prepare)
+    assert recipe.dedup is not None and recipe.dedup.on == "prompt"
+    assert recipe.sources[0].path == "no"
+    assert load_recipe(file, ["dedup.on=answer"]).recipe.dedup.on == "answer"  # type: ignore[union-attr]
+
+
 def test_an_override_reaches_into_a_list(tmp_path: Path) -> None:
     file = tmp_path / "1-prepare.yaml"
     file.write_text("stage: prepare\nsources:\n  - {path: a.jsonl}\n  - {path: b.jsonl}\n", encoding="utf-8")

@@ -23,10 +23,12 @@ from seodang.runs import (
     hash_file,
     hash_text,
     is_finished,
+    ledger_line,
     locked,
     next_free,
     read_json,
     read_log,
+    read_recipe,
     to_trash,
     weights_of,
     write_rows,
@@ -158,6 +160,35 @@ def test_a_torn_line_costs_only_itself(tmp_path: Path, torn: bytes) -> None:
     assert read_log(tmp_path) == [{"step": 1}]
     run.log({"step": 2})
     assert read_log(tmp_path) == [{"step": 1}, {"step": 2}]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("stage: sft\nthinking: keep\n", {"stage": "sft", "thinking": "keep"}),
+        ("- 1\n", {}),
+        ("a: [", {}),
+        ("", {}),
+        (None, {}),
+    ],
+)
+def test_the_recipe_of_a_run_is_read_back(tmp_path: Path, text: str | None, found: dict[str, Any]) -> None:
+    if text is not None:
+        (tmp_path / "recipe.yaml").write_text(text, encoding="utf-8")
+
+    assert read_recipe(tmp_path) == found
+
+
+@pytest.mark.parametrize(
+    ("rows", "line"),
+    [
+        ({"read": 60, "kept": 60, "dropped": {}}, "60 read = 60 kept + 0 dropped (none)"),
+        ({"read": 60, "kept": 41, "dropped": {"duplicate": 12, "empty": 7}},
+         "60 read = 41 kept + 19 dropped (12 duplicate, 7 empty)"),
+    ],
+)  # fmt: skip
+def test_a_ledger_in_one_line(rows: dict[str, Any], line: str) -> None:
+    assert ledger_line(rows) == line
 
 
 def test_no_log_is_an_empty_log(tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def mistakes(data: Any, kind: Any = Recipe) -> list[str]:
     [
         ({"sead": 1}, ["sead: unknown key, did you mean `seed`?"]),
         ({"colour": 1}, [f"colour: unknown key (known here: {TRAIN})"]),
-        ({"train": {}}, [f"train: unknown key (known here: {TRAIN})"]),
+        ({"train": {}}, ["train: unknown key, did you mean `extra`?"]),
         ({"adapter": {"kind": "low", "low_alfa": 3}}, ["adapter.low_alfa: unknown key, did you mean `low_alpha`?"]),
         ({"adapter": {"kind": "low", "low": {"r": 3}}}, [f"adapter.low: unknown key (known here: {LOW})"]),
         ({"adapter": {"kind": "full", "r": 3}}, ["adapter.r: unknown key here; `r` belongs to `kind: low`"]),

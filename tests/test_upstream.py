@@ -164,6 +164,23 @@ def test_a_bare_tokenizer_json_gives_other_ids_than_the_named_class(shared_data:
     assert bare[:2] == [32002, 29871] and named[0] == 32002 and named[1] != 29871
 
 
+def test_a_byte_level_tokenizer_that_calls_itself_llama_is_loaded_as_what_it_is(
+    tokenizer_dir: Path, tmp_path: Path
+) -> None:
+    """seodang.tokenization makes the same exception as AutoTokenizer; LlamaTokenizer would lose the Hangul."""
+    import shutil
+
+    from transformers import AutoTokenizer, LlamaTokenizer, PreTrainedTokenizerFast
+
+    shutil.copytree(tokenizer_dir, tmp_path, dirs_exist_ok=True)
+    config = json.loads((tmp_path / "tokenizer_config.json").read_text(encoding="utf-8"))
+    config["tokenizer_class"] = "LlamaTokenizer"
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config), encoding="utf-8")
+    kinds = (AutoTokenizer, PreTrainedTokenizerFast, LlamaTokenizer)
+    auto, fast, llama = (kind.from_pretrained(tmp_path).encode("학교", add_special_tokens=False) for kind in kinds)
+    assert auto == fast != llama
+
+
 def test_saving_the_named_class_makes_tokenizer_json_agree(shared_data: Path, tmp_path: Path) -> None:
     """A run's adapter/ folder reads the same in every reader."""
     from tokenizers import Tokenizer
@@ -428,6 +445,15 @@ def test_trl_casts_the_adapter_of_a_quantised_model_to_bfloat16(
     assert dtypes == {torch.bfloat16}
 
 
+def test_trl_refuses_an_adapter_on_the_output_layer(tiny: Any, chat_tokenizer: Any, tmp_path: Path) -> None:
+    """Its losses read `lm_head.weight` directly; seodang.tuning.model says so in a paragraph before."""
+    import peft
+
+    config = peft.LoraConfig(task_type="CAUSAL_LM", r=4, target_modules=["lm_head"])
+    with pytest.raises(ValueError, match="`lm_head` is not supported"):
+        dpo_trainer(peft.get_peft_model(tiny, config), chat_tokenizer, tmp_path)
+
+
 def test_trls_defaults_are_wrong_for_a_cpu() -> None:
     """bf16 is emulated there, and checkpointing doubles the forward; seodang.tuning.loop decides both."""
     from trl import DPOConfig, SFTConfig
@@ -470,6 +496,28 @@ def test_importing_experimental_trl_warns_unless_silenced() -> None:
     code += "    import trl.experimental\nprint(any('experimental' in str(w.message) for w in seen))"
     assert in_fresh_python(code).split() == ["True"]
     assert in_fresh_python(code, TRL_EXPERIMENTAL_SILENCE="1").split() == ["False"]
+
+
+def test_missing_weights_are_made_up_and_only_reported(model_dir: Path, tmp_path: Path) -> None:
+    """seodang.tuning.model asks for the report and refuses."""
+    from safetensors.torch import load_file, save_file
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    AutoConfig.from_pretrained(model_dir).save_pretrained(tmp_path)
+    weights = load_file(model_dir / "model.safetensors")
+    del weights["lm_head.weight"]
+    save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
+    _, info = AutoModelForCausalLM.from_pretrained(tmp_path, output_loading_info=True)
+    assert set(info["missing_keys"]) == {"lm_head.weight"}
+
+
+def test_generate_fills_what_is_unset_from_the_models_own_config(tiny: Any) -> None:
+    """seodang.generation puts an empty one in its place: a hidden penalty would make two runs incomparable."""
+    from transformers import GenerationConfig
+
+    tiny.generation_config.repetition_penalty = 5.0
+    used, _ = tiny._prepare_generation_config(GenerationConfig(max_new_tokens=3, do_sample=False))
+    assert used.repetition_penalty == 5.0
 
 
 # --- Telemetry -------------------------------------------------------------------------------------------------------
@@ -662,6 +710,26 @@ def test_without_the_switch_an_evaluation_changes_no_gradient(wide_dir: Path) ->
     assert before > 0 and first_layer_gradient(model) == before
 
 
+def test_merging_into_four_bits_rounds_the_adapter_away(wide_dir: Path) -> None:
+    """Why seodang.tuning.model merges on weights in full precision."""
+    model = stir(qlora(wide_dir))
+    for layer in four_bit_layers(model):
+        layer.support_avx512bf16_for_cpu = False
+    whole = logits(model)
+    with pytest.warns(UserWarning, match="different generations due to rounding errors"):
+        merged = model.merge_and_unload()
+    assert float((logits(merged) - whole).abs().max()) > 1e-2
+
+
+def test_bitsandbytes_asks_the_hub_for_a_kernel_where_it_can() -> None:
+    """seodang.tuning.quiet hides the `kernels` package while bitsandbytes is imported."""
+    import inspect
+
+    from bitsandbytes.backends.cpu import ops
+
+    assert 'get_kernel(\n                "kernels-community/quantization-bitsandbytes"' in inspect.getsource(ops)
+
+
 # --- transformers' Trainer and accelerate ----------------------------------------------------------------------------
 
 
@@ -686,6 +754,13 @@ def test_trainer_state_is_written_last(tiny: Any, tokenizer: Any, tmp_path: Path
     rows = [{"input_ids": [4, 5, 6], "labels": [4, 5, 6]}]
     sft_trainer(tiny, tmp_path, rows, tokenizer, max_steps=1, save_steps=1).train()
     assert {"optimizer.pt", "scheduler.pt", "rng_state.pth", "model.safetensors"} <= seen[0]
+
+
+def test_a_loss_that_is_no_number_is_hidden_by_default() -> None:
+    """seodang.tuning.loop turns the filter off, so that a diverged run stops."""
+    from transformers import TrainingArguments
+
+    assert TrainingArguments("unused", use_cpu=True, report_to="none").logging_nan_inf_filter
 
 
 @pytest.mark.parametrize(("warmup", "steps"), [(0.25, 25), (5, 5), (0, 0)])

@@ -87,7 +87,7 @@ def dpo(
 def encode(
     data: Data, model: Any, *, formatting_func: Formatting | None = None, **keys: Any
 ) -> tuple[Dataset, DataCollatorForLanguageModeling]:
-    """What an `sft` recipe would train on, for a loop of your own: a Dataset of `input_ids` and `labels`, and a collator.
+    """What an `sft` recipe trains on, for a loop of your own: a Dataset of `input_ids` and `labels`, and a collator.
 
     Answers and stops have a label, everything else has -100. `model` may be a tokenizer alone. What was dropped is said
     on stderr. Raises SeodangError.

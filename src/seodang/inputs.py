@@ -1,4 +1,4 @@
-"""What a Python caller brings in memory (rows, a loaded model) → files in the run folder, so that a recipe can name them.
+"""What a Python caller brings in memory (rows, a loaded model) → files in the run folder that a recipe can name.
 
 A run made from Python so has the lineage of every other run: it can be resumed, and its manifest says what went in.
 """

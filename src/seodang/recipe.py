@@ -136,6 +136,8 @@ class TrainData(Schema):
     """How the rows of `train` and `eval` are written. A run's files need no format."""
     max_length: int = Field(1024, ge=8)
     """Longest row in tokens."""
+    on_error: Literal["stop", "skip"] = "stop"
+    """A row that cannot be read stops the run with file:line, or is dropped and counted."""
     over_length: Literal["drop", "error"] = "drop"
     """What happens to a longer row: dropped and counted, or the run stops. An answer is never cut."""
 

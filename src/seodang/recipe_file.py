@@ -7,6 +7,7 @@ Overrides are set in the dictionary before validation. `origins` says of every w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -22,6 +23,24 @@ from seodang.schema import check_schema, field_paths
 
 PATH_KEYS = frozenset({"path", "run", "train", "eval", "name_or_path", "tokenizer", "template", "output_dir", "prompt"})
 """Keys whose value may be a path; one that starts with ./ or ../ is relative to the recipe's folder."""
+
+
+class Loader(yaml.SafeLoader):
+    """YAML with 1.2's booleans: only true and false, so that `on:` is a key and `no` a word, as they were meant."""
+
+
+Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
+
+
+def read_yaml(text: str) -> Any:
+    """The value of a YAML text. Raises yaml.YAMLError."""
+    return yaml.load(text, Loader=Loader)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +127,7 @@ def _leaves(data: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, int], list[Mistake]]:
     try:
         text = path.read_text(encoding="utf-8-sig")
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = yaml.compose(text, Loader=Loader)
     except FileNotFoundError:
         raise RecipeError(str(path), [Mistake("", "the file does not exist")]) from None
     except (OSError, UnicodeDecodeError) as error:
@@ -121,7 +140,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, int], list[Mistake]]:
         raise RecipeError(str(path), [Mistake("", "must be a mapping of keys to values that begins with `stage:`")])
     lines: dict[str, int] = {}
     mistakes = list(_walk(node, "", lines))
-    return yaml.safe_load(text), lines, mistakes
+    return read_yaml(text), lines, mistakes
 
 
 def _walk(node: yaml.Node, prefix: str, lines: dict[str, int]) -> Iterator[Mistake]:
@@ -161,7 +180,7 @@ def _override(data: dict[str, Any], text: str, origins: dict[str, str]) -> Mista
     if not equals or not key:
         return Mistake("", f"`{text}` is not an override; write key.path=value")
     try:
-        parsed = yaml.safe_load(value)
+        parsed = read_yaml(value)
     except yaml.YAMLError:
         return Mistake(key, f"the value `{value}` of the override is not YAML")
     here: Any = data

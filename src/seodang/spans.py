@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from seodang.data.dataset import TrainingRows, sample_row
 from seodang.encoding import IGNORED, Encoded
 
 Kind = Literal["trained", "context", "control", "stop"]
@@ -47,6 +48,13 @@ def _kind(is_control: bool, is_trained: bool) -> Kind:
 
 def _decode(tokenizer: Any, ids: list[int]) -> str:
     return str(tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False))
+
+
+def previews(rows: TrainingRows, count: int = 2) -> list[list[dict[str, Any]]]:
+    """The first training rows as spans, for a report."""
+    sources = [record.source for record in rows.records[:count]]
+    shown = (sample_row(rows, source)[0] for source in sources)
+    return [[span.to_row() for span in spans(row, rows.chat.tokenizer)] for row in shown]
 
 
 PLAIN = {"trained": "⟦{}⟧", "stop": "⟦{}⟧", "context": "{}", "control": "{}"}

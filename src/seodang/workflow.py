@@ -28,7 +28,10 @@ from seodang.runs import Run
 
 Mode = Literal["fresh", "resume", "new", "replace"]
 LIBRARIES = ("torch", "transformers", "trl", "peft", "bitsandbytes", "datasets", "accelerate", "tokenizers", "seodang")
-BOOKKEEPING = frozenset({runs.RECIPE, runs.MANIFEST, ".lock", "input.jsonl"})
+BOOKKEEPING = frozenset(
+    {runs.RECIPE, runs.MANIFEST, runs.DROPPED, ".lock", "input.jsonl", "input_eval.jsonl", "input_model"}
+)
+"""What lies in a run folder before its stage has made anything; the inputs are those of a call from Python."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ def run_recipe(recipe: Stage, mode: Mode = "fresh") -> Outcome:
         return Outcome(Path(recipe.output_dir), unchanged=True)
     if mode == "replace" and path.exists():
         runs.to_trash(path)
-    is_new = not path.exists()
+    is_new = runs.manifest(path) is None
     with runs.locked(path):
         folder = Run(path, resumed=mode == "resume")
         _begin(folder, recipe, inputs)
@@ -116,7 +119,7 @@ def _where(recipe: Stage, mode: Mode, inputs: dict[str, str]) -> Path | None:
     path = Path(recipe.output_dir)
     there = runs.manifest(path)
     if there is None:
-        if path.exists() and any(file.name != ".lock" for file in path.iterdir()):
+        if path.exists() and any(file.name not in BOOKKEEPING for file in path.iterdir()):
             raise RunError(
                 "The output folder {path} exists and is not a run folder. Give another `output_dir`, so that nothing "
                 "in it is touched.",

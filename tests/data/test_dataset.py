@@ -13,11 +13,11 @@ from seodang.data.dataset import (
     EncodedPair,
     encode_pairs,
     encode_rows,
-    held_out,
     load_rows,
     sample_row,
     training_rows,
 )
+from seodang.data.dedup import held_out
 from seodang.encoding import Encoded
 from seodang.errors import DataError, ModelError
 from seodang.recipe import DPO, SFT, TrainData
@@ -107,6 +107,14 @@ class TestLoadRows:
     def test_a_row_of_another_kind_is_named(self, tmp_path: Path, row: Any, reads: str, said: str) -> None:
         with pytest.raises(DataError, match=said):
             load_rows(TrainData(train=write(tmp_path / "x.jsonl", [row])), reads)
+
+    def test_or_counted_where_the_recipe_says_skip(self, tmp_path: Path) -> None:
+        file = tmp_path / "x.jsonl"
+        file.write_text(json.dumps(TALKS[0]) + "\n{broken\n" + json.dumps(TALKS[1]) + "\n")
+        rows = load_rows(TrainData(train=str(file), on_error="skip"), "messages")
+        assert [record.source for record in rows.train] == ["x.jsonl:1", "x.jsonl:3"]
+        assert rows.ledger.dropped == {"unreadable": 1}
+        assert rows.ledger.rows[0]["source"] == "x.jsonl:2"
 
     def test_a_broken_line_is_named(self, tmp_path: Path) -> None:
         file = tmp_path / "x.jsonl"

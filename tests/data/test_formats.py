@@ -31,7 +31,8 @@ SHAPES = [
     (Alpaca(instruction="질문", output="답변, 근거"), {"질문": "수도는?", "답변, 근거": "서울입니다."}, (Q, A)),
     (Messages(), {"messages": [Q_ROW, A_ROW]}, (Q, A)),
     (Messages(), {"messages": [S.to_row(), Q_ROW, A_ROW, Q_ROW, B_ROW]}, (S, Q, A, Q, B)),
-    (ShareGPT(), {"conversations": [{"from": "human", "value": "수도는?"}, {"from": "gpt", "value": "서울입니다."}]}, (Q, A)),
+    (ShareGPT(), {"conversations": [{"from": "human", "value": "수도는?"}, {"from": "gpt", "value": "서울입니다."}]},
+     (Q, A)),
     (ShareGPT(), {"conversations": [Q_ROW, A_ROW], "system": "정중하게."}, (S, Q, A)),
     (PromptCompletion(), {"prompt": "수도는?", "completion": "서울입니다."}, (Q, A)),
     (PromptCompletion(), {"prompt": [S.to_row(), Q_ROW], "completion": [A_ROW]}, (S, Q, A)),
@@ -162,6 +163,7 @@ def test_auto_decides_from_evidence_over_many_rows() -> None:
     """A few bad rows do not change what the file is; they are named when they are read."""
     good = {"instruction": "수도는?", "output": "서울", "id": 1}
     found = formats.settle(Auto(), [*[good] * 19, {"prompt": "다른 것"}], "a.jsonl")
+    assert formats.decide([good, good, {"instruction": "답이 없다"}]) == Alpaca()
     assert (found.format, found.fits, found.looked_at) == (Alpaca(), {"alpaca": 19, "prompt": 1}, 20)
     assert found.unread == ("id", "prompt")
     assert str(found) == "alpaca (19 of 20 rows fit; not read: id, prompt)"
@@ -182,10 +184,13 @@ def test_a_named_format_is_not_doubted_but_its_evidence_is_told() -> None:
 
 
 REFUSED = [
-    ([{"id": 1, "questions": [], "references": []}], "no known format fits. The columns are id, questions, references."),
+    ([{"id": 1, "questions": [], "references": []}],
+     "no known format fits. The columns are id, questions, references."),
     ([{"guid": 1, "premise": "가", "hypothesis": "나"}], "no known format fits."),
     ([{"instruction": "가", "output": "나"}, {"text": "다"}],
      "no known format fits (alpaca fits 1 of 2 rows, text fits 1 of 2 rows)."),
+    ([*[{"instruction": "가", "output": "나"}] * 3, {"text": "다"}],
+     "no known format fits (alpaca fits 3 of 4 rows, text fits 1 of 4 rows)."),
     ([{"instruction": "가", "output": "나", "text": "다"}], "alpaca and text both fit."),
     ([{"prompt": "가", "chosen": "나", "rejected": "다", "messages": [Q_ROW, A_ROW]}], "messages and pair both fit."),
     ([{"text": "좋아요", "label": 1}], "no known format fits. The columns are text, label."),

@@ -70,6 +70,8 @@ def test_sentences(text: str, found: list[str]) -> None:
 POLITE = [
     ("안녕하세요. 만나서 반갑습니다.", True),
     ("오늘은 날씨가 맑아요", True),
+    ("어제는 산에 갔다. 오늘은 쉬겠습니다.", True),
+    ("반갑습니다. 응, 나도 갔어.", False),
     ("응, 알겠어.", False),
     ("서울은 대한민국의 수도이다.", False),
     ("서른여덟", None),

@@ -191,13 +191,19 @@ def test_the_ledgers_of_a_generating_run(made: Callable[..., Page]) -> None:
 
 def test_the_sources_of_a_prepared_set(made: Callable[..., Page]) -> None:
     sources = [
-        {"source": f"{name}.jsonl", "rows": {"read": 10, "kept": kept, "dropped": {"empty": 10 - kept}}}
+        {
+            "source": f"{name}.jsonl",
+            "container": "JSON lines",
+            "encoding": "utf-8",
+            "format": {"kind": "alpaca"},
+            "rows": {"read": 10, "kept": kept, "dropped": {"empty": 10 - kept}},
+        }
         for name, kept in (("하나", 9), ("둘", 8))
     ]
     page = made({"rows": {"read": 20, "kept": 17, "dropped": {"empty": 3}}, "sources": sources, "repairs": {"nfc": 4}})
 
-    assert "하나.jsonl 10 read = 9 kept + 1 dropped" in page.text
-    assert "둘.jsonl 10 read = 8 kept + 2 dropped" in page.text
+    assert "하나.jsonl JSON lines utf-8 10 read = 9 kept + 1 dropped" in page.text
+    assert "둘.jsonl JSON lines utf-8 10 read = 8 kept + 2 dropped" in page.text
     assert "Counted on the way repairs nfc 4" in page.text
 
 

@@ -163,6 +163,16 @@ def test_a_rounds_prompts_come_from_the_state_before_it(seeds: Path, tmp_path: P
     assert any(row["parents"] for row in rows)
 
 
+def test_machine_examples_stand_among_the_human_ones(
+    seeds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["하늘", "바다", "산", "강", "들", "숲", "섬", "별"]
+    asked = _scripted(monkeypatch, *(_records((f"{word}의 뜻을 쓰세요.", "뜻")) for word in words)).asked
+    _run(_recipe(seeds, target=8, requests_per_round=1, in_context={"seeds": 3, "machine": 1}), tmp_path / "run")
+    places = {str(request.prompt).count("과제", 0, str(request.prompt).index("의 뜻을")) for request in asked[1:]}
+    assert len(places) > 1
+
+
 def test_the_grown_set_goes_back_through_prepare(seeds: Path, tmp_path: Path) -> None:
     _run(_recipe(seeds), tmp_path / "run")
     items = list(open_records(tmp_path / "run" / "train.jsonl", keeps_source=True).items)

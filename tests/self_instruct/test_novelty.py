@@ -167,6 +167,15 @@ def test_a_slot_variant_does_not_hide_a_repeat_behind_it() -> None:
     assert (verdict.reason, verdict.nearest) == ("not_novel", "47을 한글로 읽어주십시오")
 
 
+def test_a_neighbour_just_below_the_threshold_is_none() -> None:
+    text = "38을 가 나 다 라 마 바 사"
+    index = NoveltyIndex(
+        Novelty(unit="eojeol", threshold=0.755), ["47을 가 나 다 라 마 바 사", "38을 가 나는 다는 라 마 바 사"]
+    )
+    assert index.nearest(text) == (0.875, "47을 가 나 다 라 마 바 사")
+    assert index.check(text).reason == ""
+
+
 def test_an_equal_text_is_no_variant_of_itself() -> None:
     for one, _ in SLOTS:
         assert not is_slot_variant(one, one)

@@ -270,6 +270,14 @@ def test_a_fresh_adapter_is_the_only_thing_trained_and_drawn_from_the_seed(model
     assert any(not torch.equal(one[name], other[name]) for name in one)
 
 
+def test_the_adapter_remembers_the_commit_of_its_base(model_dir: Path, tmp_path: Path) -> None:
+    loaded = load_for_training(ModelSpec(name_or_path=str(model_dir)), Lora(r=2), Aim(1, 1, tmp_path))
+    assert loaded.model.peft_config["default"].revision is None
+    plain = load_model(ModelSpec(name_or_path=str(model_dir)))
+    model_module._add_adapter(plain, Lora(r=2), Aim(1, 1, tmp_path), "abc")
+    assert plain.model.peft_config["default"].revision == "abc"
+
+
 def test_a_run_continues_its_own_adapter(parent: Path, tmp_path: Path) -> None:
     loaded = load_for_training(ModelSpec(run=str(parent)), None, Aim(1, 1, tmp_path))
     assert loaded.parent == parent / "adapter"

@@ -199,6 +199,15 @@ def test_an_adapter_names_its_base_and_brings_its_tokenizer(tmp_path: Path) -> N
     assert locate(ModelSpec(name_or_path=str(bare))) == Place("team/model", bare, "team/model")
 
 
+def test_the_commit_of_a_base_on_the_hub_comes_from_the_recipe_or_from_the_adapter(tmp_path: Path) -> None:
+    assert locate(ModelSpec(name_or_path="team/model", revision="abc")).revision == "abc"
+    adapter = make_adapter(tmp_path / "adapter", "team/model")
+    assert locate(ModelSpec(name_or_path=str(adapter))).revision is None
+    described = {"base_model_name_or_path": "team/model", "revision": "abc"}
+    (adapter / "adapter_config.json").write_text(json.dumps(described), encoding="utf-8")
+    assert locate(ModelSpec(name_or_path=str(adapter))).revision == "abc"
+
+
 def test_a_relative_run_is_located_absolutely(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = make_run(tmp_path / "pretrained", "pretrain")
     make_model(run / "model")

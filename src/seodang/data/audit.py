@@ -16,7 +16,10 @@ from seodang import runs
 from seodang.data.dataset import TrainingRows, training_rows
 from seodang.encoding import Encoded
 from seodang.errors import CheckFailed, DataError
-from seodang.recipe import DPO, SFT, Prepare, Stage
+from seodang.recipe import DPO, SFT, Stage
+
+NAMED = ("path", "run", "train", "name_or_path", "tokenizer")
+"""Keys that name what a stage reads."""
 
 
 @dataclass(slots=True)
@@ -46,8 +49,8 @@ def check(recipe: Stage) -> Audit:
     audit = Audit(recipe.stage)
     audit.pending = [f"{run} (run its recipe first)" for run in missing_runs(recipe)]
     _require_files(recipe)
-    if isinstance(recipe, Prepare):
-        audit.facts["sources"] = ", ".join(source.path or str(source.run) for source in recipe.sources)
+    if not isinstance(recipe, (SFT, DPO)):
+        audit.facts["reads"] = ", ".join(dict.fromkeys(_values(recipe.model_dump(mode="json"), NAMED)))
     if isinstance(recipe, (SFT, DPO)) and not audit.pending:
         _audit_rows(recipe, training_rows(recipe), audit)
     return audit

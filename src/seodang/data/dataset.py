@@ -6,24 +6,22 @@ the process, so that `run` trains on exactly the rows that its check has counted
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from seodang import runs
 from seodang.chats import make_chat
 from seodang.data import formats
-from seodang.data.sources import read_rows
+from seodang.data.dedup import held_out
+from seodang.data.reading import open_records
 from seodang.encoding import Chat, Encoded
 from seodang.errors import DataError
 from seodang.recipe import DPO, SFT, TrainData
 from seodang.records import Conversation, Preference, Prompt, Record
-from seodang.runs import Ledger, hash_text
+from seodang.runs import Ledger
 from seodang.tokenization import load_light
 
-EVIDENCE_ROWS = 200
 READS: dict[str, tuple[type, ...]] = {
     "messages": (Conversation,),
     "preference": (Preference,),
@@ -69,28 +67,22 @@ class TrainingRows:
 
 
 def load_rows(data: TrainData, reads: str) -> Rows:
-    """Read `data.run` or `data.train` and `data.eval` as records. `reads` is `messages`, `preference` or `prompts`."""
+    """Read `data.run` or `data.train` and `data.eval` as records. `reads` is a key of `READS`."""
     rows = Rows([], [])
     if data.run:
         folder = runs.finished_run(data.run, "data.run")
         _require_rows(folder)
-        rows.train = list(_records(folder / runs.TRAIN, formats.Auto(), reads))
+        rows.train = _records(folder / runs.TRAIN, data, reads, rows.ledger)
         if (folder / runs.EVAL).exists() and (folder / runs.EVAL).stat().st_size:
-            rows.eval = list(_records(folder / runs.EVAL, formats.Auto(), reads))
+            rows.eval = _records(folder / runs.EVAL, data, reads, rows.ledger)
         return rows
-    train = list(_records(Path(str(data.train)), data.format, reads))
+    train = _records(Path(str(data.train)), data, reads, rows.ledger)
     if isinstance(data.eval, str):
-        return Rows(train, list(_records(Path(data.eval), data.format, reads)))
-    share = data.eval or 0.0
+        rows.train, rows.eval = train, _records(Path(data.eval), data, reads, rows.ledger)
+        return rows
     for record in train:
-        (rows.eval if held_out(record, share) else rows.train).append(record)
+        (rows.eval if held_out(record, data.eval or 0.0) else rows.train).append(record)
     return rows
-
-
-def held_out(record: Record, share: float) -> bool:
-    """Whether a record falls into the held-out share, by the hash of its content: adding rows reshuffles nothing."""
-    content = {key: value for key, value in record.to_row().items() if key != "source"}
-    return int(hash_text(runs.dump_json(content))[:8], 16) < share * 2**32
 
 
 def _require_rows(folder: Path) -> None:
@@ -103,23 +95,29 @@ def _require_rows(folder: Path) -> None:
         )
 
 
-def _records(path: Path, kind: Any, reads: str) -> Iterator[Record]:
-    rows = read_rows(str(path))
-    if isinstance(kind, formats.Auto):
-        head = [item for item in islice(rows, EVIDENCE_ROWS)]
-        kind = formats.decide([row for row, _ in _good(head)], str(path))
-        rows = iter([*head, *rows])
-    for row, source in _good(rows):
-        record: Record = kind.parse(row, source)
-        if not isinstance(record, READS[reads]):
-            raise DataError(
-                "{source}: this stage reads {wanted}, and the row is a {found}. {way_out}",
-                source=source,
-                wanted=" or ".join(noun.__name__.lower() + "s" for noun in READS[reads]),
-                found=type(record).__name__.lower(),
-                way_out=_WAY_OUT[reads],
-            )
-        yield record
+def _records(path: Path, data: TrainData, reads: str, ledger: Ledger) -> list[Record]:
+    found: list[Record] = []
+    wanted = formats.Auto() if data.run else data.format
+    for item in open_records(path, wanted, keeps_source=data.run is not None).items:
+        if isinstance(item.found, DataError):
+            if data.on_error == "stop":
+                raise item.found
+            ledger.drop("unreadable", {"source": item.place, "row": item.row, "error": str(item.found)})
+        elif isinstance(item.found, READS[reads]):
+            found.append(item.found)
+        else:
+            raise _another_kind(item.place, item.found, reads)
+    return found
+
+
+def _another_kind(place: str, record: Record, reads: str) -> DataError:
+    return DataError(
+        "{source}: this stage reads {wanted}, and the row is a {found}. {way_out}",
+        source=place,
+        wanted=" or ".join(noun.__name__.lower() + "s" for noun in READS[reads]),
+        found=type(record).__name__.lower(),
+        way_out=_WAY_OUT[reads],
+    )
 
 
 _WAY_OUT = {
@@ -128,13 +126,6 @@ _WAY_OUT = {
     "prompts": "It needs a `prompt` or `messages` in every row.",
     "answers": "Every row needs an answer to compare with: `messages`, or `prompt`, `chosen` and `rejected`.",
 }
-
-
-def _good(rows: Any) -> Iterator[tuple[dict[str, Any], str]]:
-    for row, source in rows:
-        if isinstance(row, DataError):
-            raise row
-        yield row, source
 
 
 def encode_rows(rows: Rows, chat: Chat, data: TrainData) -> TrainingRows:

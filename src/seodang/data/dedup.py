@@ -41,6 +41,7 @@ class Dedup(Schema):
     """`prompt` or `answer` alone drops rows that differ in the rest."""
 
 
+@lru_cache(maxsize=16)  # a record's prompt is asked for three times in a row: as duplicate, to split, to count
 def canonical(text: str) -> str:
     """A text without spacing and sentence punctuation; numbers and Latin words stay apart from each other."""
     parts = _NOT_SYLLABLES.split(text)

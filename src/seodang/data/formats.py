@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field
@@ -62,9 +63,8 @@ class Alpaca(Schema):
         if instruction is None:
             raise turns.row_error(source, f"the row has no `{self.instruction}`")
         if answer is None or not answer.strip():
-            raise turns.row_error(
-                source, f"the row has no answer: `{self.output}` is {'missing' if answer is None else 'empty'}"
-            )
+            what = "missing" if answer is None else "empty"
+            raise turns.row_error(source, f"the row has no answer: `{self.output}` is {what}")
         asked = turns.question(instruction, row.get(self.input))
         messages = (*turns.history_of(row.get("history"), source), asked, Message("assistant", answer))
         return _conversation(messages, row, source)
@@ -95,8 +95,7 @@ class Messages(Schema):
 
     def parse(self, row: Row, source: str) -> Record:
         """A Conversation that ends with an answer."""
-        found = turns.dialogue_of(row, "messages", source)
-        return _conversation(found, row, source)
+        return _conversation(turns.dialogue_of(row, "messages", source), row, source)
 
     @classmethod
     def fits(cls, row: Row) -> Self | None:
@@ -114,8 +113,7 @@ class ShareGPT(Schema):
 
     def parse(self, row: Row, source: str) -> Record:
         """A Conversation that ends with an answer."""
-        found = turns.dialogue_of(row, "conversations", source)
-        return _conversation(found, row, source)
+        return _conversation(turns.dialogue_of(row, "conversations", source), row, source)
 
     @classmethod
     def fits(cls, row: Row) -> Self | None:
@@ -181,12 +179,8 @@ class Pair(Schema):
 
 def _shared(chosen: tuple[Message, ...], rejected: tuple[Message, ...]) -> tuple[Message, ...]:
     """The turns with which both sides begin, short of their last answers."""
-    count = 0
-    for left, right in zip(chosen[:-1], rejected[:-1], strict=False):
-        if left != right:
-            break
-        count += 1
-    return chosen[:count]
+    both = zip(chosen[:-1], rejected[:-1], strict=False)
+    return tuple(left for left, _ in takewhile(lambda pair: pair[0] == pair[1], both))
 
 
 class PromptOnly(Schema):
@@ -243,8 +237,9 @@ Known = Alpaca | Messages | ShareGPT | PromptCompletion | Pair | PromptOnly | Te
 Format = Annotated[Auto | Known, Field(discriminator="kind"), by_name]
 
 _KNOWN: tuple[type[Known], ...] = (Alpaca, Messages, ShareGPT, PromptCompletion, Pair, PromptOnly, Text)
-FIT = 0.9
-"""A format fits a file when it fits this share of the rows looked at; the others are named one by one when read."""
+MOST, FEW = 0.5, 0.1
+"""A format fits a file where it fits more than `MOST` of the rows looked at, and where less than `FEW` of them are
+rows of another one. The rows that it does not fit are named one by one when they are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,15 +262,17 @@ def settle(wanted: Format, rows: Sequence[Row], where: str = "the rows") -> Deci
 
     Raises DataError, naming the columns, where none fits or two do.
     """
-    found = [(kind.fits(row), row) for row in rows for kind in _KNOWN]
-    fits: Counter[str] = Counter(one.kind for one, _ in found if one)
+    found = [{form.kind: form for form in (kind.fits(row) for kind in _KNOWN) if form} for row in rows]
+    fits: Counter[str] = Counter(kind for forms in found for kind in forms)
     if isinstance(wanted, Auto):
-        fitting = [kind for kind, count in fits.items() if count >= FIT * len(rows)]
-        if len(fitting) != 1:
-            raise _undecided(rows, fits, fitting, where)
+        fitting = [kind for kind, count in fits.items() if count > MOST * len(rows)]
+        others = sum(bool(forms) and fitting[0] not in forms for forms in found) if fitting else 0
+        if len(fitting) != 1 or others >= FEW * len(rows):
+            raise _undecided(rows, fits, fitting if not others else [], where)
         # An optional column may be missing in most rows, so the names are taken from all columns together.
-        joined = {name: row[name] for one, row in reversed(found) if one and one.kind == fitting[0] for name in row}
-        wanted = next(one for one in (kind.fits(joined) for kind in _KNOWN) if one and one.kind == fitting[0])
+        fitted = [row for row, forms in zip(rows, found, strict=True) if fitting[0] in forms]
+        joined = {name: row[name] for row in reversed(fitted) for name in row}
+        wanted = next(form for form in (kind.fits(joined) for kind in _KNOWN) if form and form.kind == fitting[0])
     columns = dict.fromkeys(name for row in rows for name in row)
     return Decision(wanted, dict(fits), len(rows), tuple(name for name in columns if name not in wanted.columns))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from seodang.data import formats
-from seodang.data.dataset import held_out
+from seodang.data.dedup import held_out
 from seodang.data.sources import read_rows
 from seodang.errors import DataError
 from seodang.recipe import TextData

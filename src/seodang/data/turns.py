@@ -154,11 +154,10 @@ def history_of(value: Any, source: str) -> tuple[Message, ...]:
     """The turns of a `history` column: [[question, answer], …], or nothing."""
     if not value:
         return ()
-    if not isinstance(value, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in value):
-        raise row_error(source, "`history` must be a list of [question, answer]")
-    turns = [
-        Message(role, text_of(text) or "")
-        for pair in value
-        for role, text in zip(("user", "assistant"), pair, strict=True)
-    ]
+    turns: list[Message] = []
+    for pair in value if isinstance(value, list) else [value]:
+        texts = [text_of(text) for text in pair] if isinstance(pair, list) else []
+        if len(texts) != 2 or None in texts:
+            raise row_error(source, "`history` must be a list of [question, answer]")
+        turns += [Message("user", str(texts[0])), Message("assistant", str(texts[1]))]
     return tuple(turns)

@@ -138,11 +138,13 @@ def _ledgers(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         if found and found["sums"] not in seen:
             seen.append(found["sums"])
             yield found
-    sources = _list(report.get("sources"))
-    for source in sources if len(sources) > 1 else []:
+    for source in _list(report.get("sources")):
         found = _ledger(str(source.get("source", "source")), source.get("rows")) if isinstance(source, dict) else None
         if found:
-            yield found
+            notes = [
+                str(value) for key, value in source.items() if key != "source" and isinstance(value, str) and value
+            ]
+            yield found | {"notes": notes}
 
 
 def _ledger(name: str, data: Any) -> dict[str, Any] | None:
@@ -154,6 +156,7 @@ def _ledger(name: str, data: Any) -> dict[str, Any] | None:
             words = {"everything": everything, "kept": kept, "lost": lost}
             return {"name": name, "words": words, "all": data[everything], "good": data[kept], "sums": sums} | {
                 "reasons": reasons,
+                "notes": [],
                 "bad": sum(count for _, count in reasons),
             }
     return None

@@ -109,12 +109,7 @@ class NoveltyIndex:
         found = units(text, self.novelty.unit)
         if self.novelty.unit in ("syllable", "jamo"):
             return "".join(found)
-        return "".join(self._codes.setdefault(word, _character(len(self._codes))) for word in found)
-
-
-def _character(number: int) -> str:
-    """The number-th character that is no surrogate."""
-    return chr(number if number < 0xD800 else number + 0x800)
+        return "".join(self._codes.setdefault(word, chr(len(self._codes))) for word in found)
 
 
 def units(text: str, unit: str) -> list[str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from seodang import runs
-from seodang.encoding import make_chat
+from seodang.chats import make_chat
 from seodang.errors import ModelError
 from seodang.generation import Completion, Generator
 from seodang.model_template import thinks
@@ -65,8 +65,16 @@ def open_talk(run_path: Path, sampling: Sampling = GREEDY, seed: int = 42) -> Ta
     thinking = None
     if thinks(loaded.tokenizer.get_chat_template()):
         thinking = str(runs.read_recipe(run_path).get("thinking") or "empty")
-    stops = make_chat(loaded.tokenizer, None, thinking=thinking).stop_ids
+    stops = _stop_ids(runs.weights_of(run_path) if is_run else run_path, loaded.tokenizer, thinking)
     return Talk(Generator(loaded.model, loaded.tokenizer, stops), sampling, seed, thinking)
+
+
+def _stop_ids(folder: Path, tokenizer: Any, thinking: str | None) -> tuple[int, ...]:
+    """What ends an answer: the ids saved for every server beside the weights, else those of the template."""
+    saved = (runs.read_json(folder / "generation_config.json") or {}).get("eos_token_id")
+    if saved is None:
+        return make_chat(tokenizer, None, thinking=thinking).stop_ids
+    return tuple(saved) if isinstance(saved, list) else (int(saved),)
 
 
 def _compare_template(run_path: Path, jinja: str) -> None:
@@ -118,11 +126,12 @@ class Talk:
 
     def ending(self, prompt: Sequence[int], answer: Completion, stop: str) -> str:
         """Why the answer ended, in words."""
+        tokens = f"{len(answer.ids)} token{'' if len(answer.ids) == 1 else 's'}"
         if answer.stopped:
-            return f"stopped at {stop}, {len(answer.ids)} tokens"
+            return f"stopped at {stop}, {tokens}"
         if self.generator.room(prompt, self.sampling) < self.sampling.max_new_tokens:
             return f"cut: the conversation fills the model's {self.generator.max_length} tokens; /reset begins anew"
-        return f"cut after {len(answer.ids)} tokens"
+        return f"cut after {tokens}"
 
 
 class SyllableStreamer:

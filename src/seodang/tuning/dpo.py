@@ -25,6 +25,7 @@ from seodang.data.dataset import EncodedPair, TrainingRows, training_rows
 from seodang.errors import DataError, ModelError
 from seodang.recipe import DPO
 from seodang.runs import DROPPED, Run, dump_json
+from seodang.spans import previews
 from seodang.tuning import reference
 from seodang.tuning.model import Aim, Loaded, exact_adapters, load_for_training, require_room
 from seodang.tuning.reference import Logps, Pair, Reference, answer_logps, largest_difference
@@ -64,7 +65,9 @@ def run(recipe: DPO, folder: Run) -> dict[str, Any]:
     metrics = outcome["metrics"] | preferences(recipe, loaded, _pairs(rows.eval), parent) | counts(rows)
     figures = outcome["figures"] | {"margin": _margins(folder)}
     save_trained(loaded, folder, rows.chat.stop_ids)
-    return {"rows": rows.ledger.close(), "metrics": metrics, "figures": figures, "reference": start}
+    return {"rows": rows.ledger.close(), "metrics": metrics, "figures": figures, "reference": start} | {
+        "preview": previews(rows)
+    }
 
 
 def require_preferences(pairs: Sequence[EncodedPair]) -> None:

@@ -17,6 +17,7 @@ from seodang.tuning.quiet import silence_upstream
 
 # isort: split
 import torch
+from bitsandbytes.nn import Linear4bit
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, set_seed
 
@@ -91,7 +92,7 @@ class Loaded:
     base: str
     """The whole weights under the adapter: an absolute folder, or a name on the Hub."""
     parent: Path | None
-    """The folder of the adapter that was loaded, which training continues and preference tuning refers to."""
+    """The folder of the adapter that was loaded."""
     precision: Precision
     quantized: bool = False
 
@@ -107,7 +108,7 @@ def load_tokenizer(name_or_path: str, revision: str | None = None, trust_remote_
 def tokenizer_of(spec: ModelSpec) -> Any:
     """The tokenizer that belongs to a model, without loading its weights."""
     place = locate(spec)
-    return load_tokenizer(place.tokenizer, spec.revision, spec.trust_remote_code)
+    return load_tokenizer(place.tokenizer, place.revision, spec.trust_remote_code)
 
 
 def load_model(spec: ModelSpec, *, is_trainable: bool = False, full: bool = False) -> Loaded:
@@ -115,18 +116,18 @@ def load_model(spec: ModelSpec, *, is_trainable: bool = False, full: bool = Fals
     silence_upstream()
     place = locate(spec)
     precision = choose_dtype(spec.dtype, find_hardware(), full)
-    tokenizer = load_tokenizer(place.tokenizer, spec.revision, spec.trust_remote_code)
+    tokenizer, quantized = tokenizer_of(spec), spec.quantization is not None
     if spec.merge:
         with TemporaryDirectory() as folder:
-            model = load_base(merge(place, spec, Path(folder) / "base"), spec, precision)
-        return Loaded(model, tokenizer, place.base, None, precision, spec.quantization is not None)
-    model = load_base(place.base, spec, precision)
+            model = load_base(Place(merge(place, spec, Path(folder) / "base"), None, ""), spec, precision)
+        return Loaded(model, tokenizer, place.base, None, precision, quantized)
+    model = load_base(place, spec, precision)
     if place.adapter is not None:
         model = with_adapter(model, place.adapter, is_trainable)
-    return Loaded(model.eval(), tokenizer, place.base, place.adapter, precision, spec.quantization is not None)
+    return Loaded(model.eval(), tokenizer, place.base, place.adapter, precision, quantized)
 
 
-def load_base(name_or_path: str, spec: ModelSpec, precision: Precision) -> Any:
+def load_base(place: Place, spec: ModelSpec, precision: Precision) -> Any:
     """Whole weights, quantised as the recipe says, on the device that computes. Raises ModelError."""
     given = {"attn_implementation": spec.attn_implementation, "trust_remote_code": spec.trust_remote_code}
     if spec.quantization is not None:
@@ -134,11 +135,11 @@ def load_base(name_or_path: str, spec: ModelSpec, precision: Precision) -> Any:
         given["device_map"] = {"": precision.device}
     try:
         model, info = AutoModelForCausalLM.from_pretrained(
-            name_or_path, dtype=precision.weights, revision=spec.revision, output_loading_info=True, **given
+            place.base, dtype=precision.weights, revision=place.revision, output_loading_info=True, **given
         )
     except _UNREADABLE as error:
-        raise ModelError("The model {name} cannot be loaded: {why}", name=name_or_path, why=_why(error)) from error
-    _require_all_weights(name_or_path, info)
+        raise ModelError("The model {name} cannot be loaded: {why}", name=place.base, why=_why(error)) from error
+    _require_all_weights(place.base, info)
     keep_differentiable(model)
     return model if spec.quantization is not None else model.to(precision.device)
 
@@ -178,8 +179,6 @@ def keep_differentiable(model: Any) -> None:
     There the first forward in eval mode repacks them for a kernel without a gradient, and every later training step
     trains on a cut graph, silently (bitsandbytes 0.50.2, nn/modules.py, Linear4bit.forward).
     """
-    from bitsandbytes.nn import Linear4bit
-
     for module in model.modules():
         if isinstance(module, Linear4bit):
             module.support_avx512bf16_for_cpu = False
@@ -204,10 +203,10 @@ def merge(place: Place, spec: ModelSpec, into: Path) -> str:
     if not (into / "config.json").is_file():
         precision = Precision(torch.float32, device=find_hardware().device)
         whole = spec.model_copy(update={"quantization": None})
-        model = with_adapter(load_base(place.base, whole, precision), place.adapter, False)
+        model = with_adapter(load_base(place, whole, precision), place.adapter, False)
         unfinished = into.with_name(f".{into.name}.unfinished")
         model.merge_and_unload(safe_merge=True).save_pretrained(unfinished)
-        load_tokenizer(place.tokenizer, spec.revision, spec.trust_remote_code).save_pretrained(unfinished)
+        tokenizer_of(spec).save_pretrained(unfinished)
         unfinished.rename(into)
     return str(into.resolve())
 
@@ -231,10 +230,11 @@ def load_for_training(spec: ModelSpec, adapter: Adapter | None, aim: Aim) -> Loa
     _require_mixture(spec, place, adapter)
     if spec.merge:
         merged = merge(place, spec, aim.folder / "base")
-        spec = spec.model_copy(update={"run": None, "merge": False, "name_or_path": merged})
+        spec = spec.model_copy(update={"run": None, "merge": False, "name_or_path": merged, "revision": None})
+        place = locate(spec)
     loaded = load_model(spec, is_trainable=adapter is None, full=isinstance(adapter, Full))
     if adapter is not None and not isinstance(adapter, Full):
-        _add_adapter(loaded, adapter, aim)
+        _add_adapter(loaded, adapter, aim, place.revision)
     return loaded
 
 
@@ -259,13 +259,13 @@ def _require_mixture(spec: ModelSpec, place: Place, adapter: Adapter | None) -> 
         )
 
 
-def _add_adapter(loaded: Loaded, adapter: Any, aim: Aim) -> None:
+def _add_adapter(loaded: Loaded, adapter: Any, aim: Aim, revision: str | None) -> None:
     from peft import get_peft_model
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     set_seed(aim.seed)
     try:
-        loaded.model = get_peft_model(loaded.model, adapter.to_peft(aim.steps))
+        loaded.model = get_peft_model(loaded.model, adapter.to_peft(aim.steps), revision=revision)
     except ValueError as error:
         raise ModelError("adapter: PEFT refuses it: {why}", why=error) from error
     if isinstance(loaded.model.get_output_embeddings(), BaseTunerLayer):

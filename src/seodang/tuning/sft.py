@@ -18,6 +18,7 @@ from seodang.data.dataset import TrainingRows, training_rows
 from seodang.encoding import Encoded
 from seodang.recipe import SFT
 from seodang.runs import DROPPED, Run
+from seodang.spans import previews
 from seodang.tuning.model import Aim, Loaded, exact_adapters, load_for_training, require_room
 
 
@@ -34,7 +35,9 @@ def run(recipe: SFT, folder: Run) -> dict[str, Any]:
     loaded.tokenizer.chat_template = rows.chat.jinja
     outcome = train(make_trainer(recipe, rows, loaded, folder), folder)
     save_trained(loaded, folder, rows.chat.stop_ids)
-    return {"rows": rows.ledger.close(), "metrics": outcome["metrics"] | counts(rows), "figures": outcome["figures"]}
+    metrics = outcome["metrics"] | counts(rows)
+    report = {"rows": rows.ledger.close(), "metrics": metrics, "figures": outcome["figures"]}
+    return report | {"preview": previews(rows)}
 
 
 def make_trainer(recipe: SFT, rows: TrainingRows, loaded: Loaded, folder: Run) -> SFTTrainer:

@@ -74,6 +74,8 @@ class Place:
     """An absolute folder, or a name on the Hub."""
     adapter: Path | None
     tokenizer: str
+    revision: str | None = None
+    """The commit of a base on the Hub: the recipe's, or the one that the adapter was trained on."""
 
 
 def locate(spec: ModelSpec) -> Place:
@@ -83,7 +85,7 @@ def locate(spec: ModelSpec) -> Place:
     else:
         folder = Path(str(spec.name_or_path))
         if not folder.is_dir():
-            return Place(str(spec.name_or_path), None, str(spec.name_or_path))
+            return Place(str(spec.name_or_path), None, str(spec.name_or_path), spec.revision)
         folder = folder.resolve()
     if (folder / "adapter_config.json").is_file():
         return _place_of_adapter(folder)
@@ -94,7 +96,8 @@ def locate(spec: ModelSpec) -> Place:
 
 
 def _place_of_adapter(folder: Path) -> Place:
-    base = str((read_json(folder / "adapter_config.json") or {}).get("base_model_name_or_path") or "")
+    described = read_json(folder / "adapter_config.json") or {}
+    base = str(described.get("base_model_name_or_path") or "")
     if not base or (Path(base).is_absolute() and not Path(base).is_dir()):
         raise ModelError(
             "The adapter {folder} stands on {base}, which is not there. Put the model back, or correct "
@@ -102,7 +105,8 @@ def _place_of_adapter(folder: Path) -> Place:
             folder=folder,
             base=base or "a base that its adapter_config.json does not name",
         )
-    return Place(base, folder, str(folder) if (folder / "tokenizer_config.json").is_file() else base)
+    tokenizer = str(folder) if (folder / "tokenizer_config.json").is_file() else base
+    return Place(base, folder, tokenizer, described.get("revision"))
 
 
 def _require_model(folder: Path) -> None:

@@ -1,0 +1,97 @@
+"""A file as records: every row comes out once, with its place, as a record or as the error that it is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seodang.data import reading
+from seodang.data.formats import Alpaca, Messages, PromptOnly
+from seodang.data.reading import EVIDENCE_ROWS, open_records
+from seodang.errors import DataError
+from seodang.records import Conversation, Message, Prompt
+
+ROW = {"instruction": "수도는?", "output": "서울입니다."}
+
+
+def written(folder: Path, *rows: Any, name: str = "a.jsonl") -> Path:
+    path = folder / name
+    lines = (row if isinstance(row, str) else json.dumps(row, ensure_ascii=False) for row in rows)
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def test_decides_and_reads(tmp_path: Path) -> None:
+    found = open_records(written(tmp_path, ROW, {**ROW, "output": "부산입니다.", "id": 2}))
+    assert (found.container.kind, found.decision.format) == ("lines", Alpaca())
+    assert str(found.decision) == "alpaca (2 of 2 rows fit; not read: id)"
+    items = list(found.items)
+    assert [item.place for item in items] == ["a.jsonl:1", "a.jsonl:2"]
+    assert items[0].row == ROW
+    assert items[1].found == Conversation(
+        (Message("user", "수도는?"), Message("assistant", "부산입니다.")), "a.jsonl:2"
+    )
+
+
+def test_bad_rows_come_out_in_their_place(tmp_path: Path) -> None:
+    items = list(open_records(written(tmp_path, ROW, "{broken", {"instruction": "?", "output": ""}, ROW)).items)
+    kinds = [type(item.found).__name__ for item in items]
+    assert kinds == ["Conversation", "DataError", "DataError", "Conversation"]
+    assert (items[1].place, items[1].row) == ("a.jsonl:2", None)
+    assert (items[2].place, items[2].row) == ("a.jsonl:3", {"instruction": "?", "output": ""})
+    assert "a.jsonl:3: the row has no answer: `output` is empty" in str(items[2].found)
+
+
+def test_reads_each_row_once_beyond_the_evidence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "EVIDENCE_ROWS", 3)
+    found = open_records(written(tmp_path, *[{**ROW, "id": n} for n in range(10)]))
+    assert found.decision.looked_at == 3
+    assert [item.place for item in found.items] == [f"a.jsonl:{n}" for n in range(1, 11)]
+    assert EVIDENCE_ROWS >= 1000
+
+
+def test_a_named_format_is_used(tmp_path: Path) -> None:
+    items = list(open_records(written(tmp_path, {"prompt": "수도는?", "completion": "서울"}), PromptOnly()).items)
+    assert items[0].found == Prompt((Message("user", "수도는?"),), "a.jsonl:1")
+
+
+def test_a_wrong_format_is_an_error_per_row(tmp_path: Path) -> None:
+    items = list(open_records(written(tmp_path, ROW, ROW), Messages()).items)
+    assert all("`messages` must be a list" in str(item.found) for item in items)
+
+
+def test_another_name_stands_in_places_and_sources(tmp_path: Path) -> None:
+    items = list(open_records(written(tmp_path, ROW, "{"), name="data/ko/a.jsonl").items)
+    assert [item.place for item in items] == ["data/ko/a.jsonl:1", "data/ko/a.jsonl:2"]
+    assert isinstance(items[0].found, Conversation)
+    assert items[0].found.source == "data/ko/a.jsonl:1"
+
+
+SOURCES = [("seed.jsonl:17", True, "seed.jsonl:17"), ("namuwiki", False, "a.jsonl:1"), ("", True, "a.jsonl:1"),
+           (7, True, "a.jsonl:1")]  # fmt: skip
+
+
+@pytest.mark.parametrize(("own", "keeps", "source"), SOURCES)
+def test_only_the_rows_of_a_run_keep_their_source(tmp_path: Path, own: Any, keeps: bool, source: str) -> None:
+    """In foreign files a column `source` names a data set, not a line."""
+    [item] = open_records(written(tmp_path, {**ROW, "source": own}), keeps_source=keeps).items
+    assert isinstance(item.found, Conversation)
+    assert item.found.source == source
+
+
+def test_a_file_without_rows(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"a\.json: there are no rows in the file\."):
+        open_records(written(tmp_path, "[]", name="a.json"))
+
+
+def test_a_file_of_broken_rows_is_its_first_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"a\.jsonl:1: the line is not valid JSON"):
+        open_records(written(tmp_path, "{broken", "{too"))
+
+
+def test_an_undecidable_file_names_itself(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"^b\.jsonl: no known format fits\. The columns are premise, hypothesis\."):
+        open_records(written(tmp_path, {"premise": "가", "hypothesis": "나"}, name="b.jsonl"))
