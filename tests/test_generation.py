@@ -308,6 +308,23 @@ def test_messages_are_given_as_the_served_model_reads_them(chat_dir: Path) -> No
     assert completer._ids(request).count(tokenizer.convert_tokens_to_ids("<|im_end|>")) == 1
 
 
+@pytest.mark.parametrize(
+    ("said", "opened"), [("keep", "<think>"), ("empty", "<think></think>"), (None, "<think></think>")]
+)
+def test_a_thinking_template_is_asked_as_its_run_was_trained(
+    chat_dir: Path, tmp_path: Path, said: str | None, opened: str
+) -> None:
+    thinking = "<think>{% if not enable_thinking %}</think>{% endif %}{% endif"
+    (chat_dir / "chat_template.jinja").write_text(JINJA.rpartition("{% endif")[0] + thinking + " %}")
+    run = tmp_path / "sft"
+    shutil.copytree(chat_dir, run / "model")
+    (run / "manifest.json").write_text('{"state": "finished", "stage": "sft"}')
+    (run / "recipe.yaml").write_text(f"thinking: {said}\n" if said else "stage: sft\n")
+    completer = load_completer(ModelSpec(run=str(run)))
+    text = completer.generator.tokenizer.decode(completer._ids(_ask(completer, (Message("user", "물음"),))[0]))
+    assert text.rpartition("assistant\n")[2] == opened
+
+
 def test_control_strings_in_a_continued_text_stay_text(chat_dir: Path) -> None:
     completer = load_completer(ModelSpec(name_or_path=str(chat_dir)), style="continue")
     assert not completer.chats

@@ -148,7 +148,7 @@ def test_only_dotted_paths_are_relative_to_the_recipe(file: Path) -> None:
     recipe = load_recipe(file).recipe
     assert isinstance(recipe, SFT)
     assert Path(str(recipe.data.train)) == file.parent / "rows.jsonl"
-    assert Path(str(recipe.model.name_or_path)) == file.parent / "../base"
+    assert Path(str(recipe.model.name_or_path)) == file.parent.parent / "base"
     assert load_recipe(file, ["data.train=rows.jsonl"]).recipe.data.train == "rows.jsonl"  # type: ignore[attr-defined]
 
 

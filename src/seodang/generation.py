@@ -20,7 +20,8 @@ from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList,
 from transformers.generation import RepetitionPenaltyLogitsProcessor, TemperatureLogitsWarper, TopPLogitsWarper
 
 from seodang.errors import DataError, ModelError
-from seodang.runs import hash_file, hash_text, read_json
+from seodang.model_template import thinks
+from seodang.runs import hash_file, hash_text, read_json, read_recipe
 from seodang.self_instruct.completers import TOO_LONG, Request, Response, Sampling
 from seodang.tuning.model import load_model
 from seodang.tuning.specs import ModelSpec, locate
@@ -219,10 +220,12 @@ def load_generator(spec: ModelSpec, batch_size: int = 16) -> Generator:
 class LocalCompleter:
     """A loaded model as a completer: texts are continued, messages go through the tokenizer's chat template."""
 
-    def __init__(self, generator: Generator, name: str, chats: bool) -> None:
+    def __init__(self, generator: Generator, name: str, chats: bool, thinking: str | None = None) -> None:
         self.generator = generator
         self.name = name
         self.chats = chats
+        self.thinking = thinking
+        """Where the template thinks: `keep` lets the model reason, anything else opens an answer without it."""
 
     def complete(self, requests: Sequence[Request]) -> list[Response]:
         """One response per request, in order; a prompt that fills the model's length fails with `prompt_too_long`."""
@@ -247,6 +250,8 @@ class LocalCompleter:
             return list(tokenizer(request.prompt, split_special_tokens=True)["input_ids"])
         rows = [message.to_row() for message in request.prompt]
         options = {"add_generation_prompt": True, "sanitize_control_tokens": True, "return_dict": False}
+        if self.thinking is not None:
+            options["enable_thinking"] = self.thinking == "keep"
         return list(tokenizer.apply_chat_template(rows, tokenize=True, **options))
 
 
@@ -263,8 +268,11 @@ def load_completer(spec: ModelSpec, batch_size: int = 16, style: str | None = No
             "with a template, or a chat model.",
             model=spec.run or spec.name_or_path,
         )
-    name = f"{spec.run or spec.name_or_path}@{hash_text(_identity(spec) + str(template))[:12]}"
-    return LocalCompleter(generator, name, bool(template) if style is None else style == "chat")
+    thinking = None
+    if template and thinks(generator.tokenizer.get_chat_template()):
+        thinking = str(read_recipe(Path(str(spec.run))).get("thinking") or "empty")
+    name = f"{spec.run or spec.name_or_path}@{hash_text(f'{_identity(spec)}{template}{thinking}')[:12]}"
+    return LocalCompleter(generator, name, bool(template) if style is None else style == "chat", thinking)
 
 
 def _identity(spec: ModelSpec) -> str:

@@ -7,6 +7,7 @@ Overrides are set in the dictionary before validation. `origins` says of every w
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -215,7 +216,7 @@ def _resolve(data: Any, folder: Path, key: str = "") -> Any:
     if isinstance(data, list):
         return [_resolve(value, folder, key) for value in data]
     if key in PATH_KEYS and isinstance(data, str) and data.startswith(("./", "../")):
-        return str(folder / data)
+        return os.path.normpath(folder / data)
     return data
 
 

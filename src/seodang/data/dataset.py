@@ -21,6 +21,7 @@ from seodang.recipe import DPO, SFT, TrainData
 from seodang.records import Conversation, Preference, Prompt, Record
 from seodang.runs import Ledger
 from seodang.tokenization import load_light
+from seodang.tuning.specs import locate
 
 READS: dict[str, tuple[type, ...]] = {
     "messages": (Conversation,),
@@ -226,10 +227,11 @@ def recipe_chat(recipe: SFT | DPO) -> Chat:
 
 
 def tokenizer_path(recipe: Any) -> str:
-    """Where the tokenizer of a recipe's model lies: the run's own folder, or the model's."""
-    if recipe.model.run:
-        return str(runs.weights_of(runs.finished_run(recipe.model.run, "model.run")))
-    return str(recipe.model.name_or_path)
+    """Where the tokenizer of a recipe's model lies: beside the run's or the adapter's weights, or the model's own."""
+    named = str(recipe.model.name_or_path)
+    if recipe.model.run or (Path(named) / "adapter_config.json").is_file():
+        return locate(recipe.model).tokenizer
+    return named
 
 
 def sample_row(rows: TrainingRows, source: str | None = None) -> tuple[Encoded, Record]:

@@ -24,7 +24,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 from seodang.errors import ModelError
 from seodang.tokenization import compare, load_light
 from seodang.tuning.adapters import Full
-from seodang.tuning.specs import EightBit, FourBit, Place, locate
+from seodang.tuning.specs import EightBit, Place, locate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -164,7 +164,6 @@ def quantizer(quantization: Quantization, precision: Precision) -> BitsAndBytesC
     """bitsandbytes' config: NF4 or FP4 (QLoRA, arXiv:2305.14314, §3) or LLM.int8, computing in the weights' dtype."""
     if isinstance(quantization, EightBit):
         return BitsAndBytesConfig(load_in_8bit=True)
-    assert isinstance(quantization, FourBit)
     return BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type=quantization.kind,
