@@ -169,6 +169,22 @@ def test_show_says_where_every_value_comes_from(file: Path) -> None:
     assert shown["output_dir"] == ("runs/ko/2-sft", "default")
 
 
+def test_a_runs_quantisation_goes_on_where_the_recipe_says_nothing(tmp_path: Path) -> None:
+    parent = tmp_path / "sft"
+    parent.mkdir()
+    (parent / "recipe.yaml").write_text(
+        "stage: sft\nmodel: {name_or_path: x, quantization: {kind: nf4, double: false}}\n"
+    )
+    base = {"stage": "dpo", "data": {"run": "runs/pairs"}}
+    continued = from_dict(base | {"model": {"run": str(parent)}})
+    assert continued.model.quantization.model_dump() == {"kind": "nf4", "double": False}  # type: ignore[union-attr]
+    for said in ({"quantization": None}, {"merge": True}):
+        recipe = from_dict(base | {"model": {"run": str(parent)} | said, "adapter": "lora"})
+        assert recipe.model.quantization is None  # type: ignore[union-attr]
+    several = from_dict({"stage": "evaluate", "models": {"sft": {"run": str(parent)}}, "data": {"run": "x"}})
+    assert several.models["sft"].quantization.kind == "nf4"  # type: ignore[union-attr]
+
+
 def test_from_dict_names_the_caller() -> None:
     with pytest.raises(RecipeError, match="the recipe is not a valid recipe:\n  model: is required"):
         from_dict({"stage": "sft", "data": {"train": "a"}})

@@ -51,8 +51,8 @@ def _versions() -> list[Finding]:
 
 
 def _hardware() -> list[Finding]:
+    from seodang.machine import hardware
     from seodang.tuning.model import choose_dtype, find_hardware
-    from seodang.workflow import hardware
 
     there, facts = find_hardware(), hardware()
     precision = choose_dtype("auto", there)

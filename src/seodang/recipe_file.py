@@ -21,6 +21,7 @@ import yaml
 from seodang.errors import Mistake, RecipeError
 from seodang.recipe import STAGES, Recipe, Stage, stage_class
 from seodang.schema import check_schema, field_paths
+from seodang.tuning.specs import inherited_quantization
 
 PATH_KEYS = frozenset({"path", "run", "train", "eval", "name_or_path", "tokenizer", "template", "output_dir", "prompt"})
 """Keys whose value may be a path; one that starts with ./ or ../ is relative to the recipe's folder."""
@@ -74,6 +75,7 @@ def validate(data: dict[str, Any], path: Path | None = None) -> tuple[Stage | No
     if path is not None:
         data = _resolve(data, path.parent)
         data.setdefault("output_dir", str(Path("runs") / (path.resolve().parent.name or "recipe") / path.stem))
+    data = _continued(data)
     stage = data.get("stage")
     if stage not in STAGES:
         import difflib
@@ -218,6 +220,32 @@ def _resolve(data: Any, folder: Path, key: str = "") -> Any:
     if key in PATH_KEYS and isinstance(data, str) and data.startswith(("./", "../")):
         return os.path.normpath(folder / data)
     return data
+
+
+def _continued(data: dict[str, Any]) -> dict[str, Any]:
+    """The dictionary with the quantisation of the runs it continues, where it does not say one itself.
+
+    A merged parent is whole again: its base is dequantised first.
+    """
+    models = data.get("models")
+    filled = dict(data)
+    if isinstance(data.get("model"), dict):
+        filled["model"] = _with_quantization(data["model"])
+    if isinstance(models, dict):
+        filled["models"] = {name: _with_quantization(spec) for name, spec in models.items()}
+    return filled
+
+
+def _with_quantization(spec: Any) -> Any:
+    if (
+        not isinstance(spec, dict)
+        or not isinstance(spec.get("run"), str)
+        or "quantization" in spec
+        or spec.get("merge")
+    ):
+        return spec
+    found = inherited_quantization(spec["run"])
+    return spec if found is None else spec | {"quantization": found}
 
 
 @lru_cache

@@ -9,25 +9,21 @@ from __future__ import annotations
 import datetime
 import difflib
 import importlib
-import platform
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
 from seodang import runs
 from seodang.errors import RunError
+from seodang.machine import git_state, hardware, versions
 from seodang.recipe import STAGES, Stage
 from seodang.recipe_file import dump_recipe, load_recipe
 from seodang.runs import Run
 
 Mode = Literal["fresh", "resume", "new", "replace"]
-LIBRARIES = ("torch", "transformers", "trl", "peft", "bitsandbytes", "datasets", "accelerate", "tokenizers", "seodang")
 BOOKKEEPING = frozenset(
     {runs.RECIPE, runs.MANIFEST, runs.DROPPED, ".lock", "input.jsonl", "input_eval.jsonl", "input_model"}
 )
@@ -197,7 +193,7 @@ def _begin(folder: Run, recipe: Stage, inputs: dict[str, str]) -> None:
         recipe_sha256=runs.hash_text(dump_recipe(recipe)),
         inputs=inputs,
         parents=parents_of(recipe),
-        versions={name: version(name) for name in LIBRARIES},
+        versions=versions(),
         hardware=hardware(),
         git=git_state(),
         started=_now(),
@@ -271,40 +267,3 @@ def _strings(data: Any, key: str = "") -> Iterator[tuple[str, str]]:
 
 def _now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-
-
-def version(name: str) -> str | None:
-    """The installed version of a distribution, or None."""
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def hardware() -> dict[str, Any]:
-    """Processor, cores, memory in GiB, and the GPUs where torch is loaded."""
-    import os
-
-    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 0
-    found: dict[str, Any] = {
-        "machine": platform.machine(),
-        "system": platform.system(),
-        "python": platform.python_version(),
-        "cores": os.cpu_count(),
-        "memory_gib": round(pages / 2**30, 1),
-    }
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        found["gpus"] = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    return found
-
-
-def git_state() -> dict[str, Any] | None:
-    """Commit of the working directory and whether it has changes; None outside a repository."""
-    try:
-        ask = ["git", "status", "--porcelain=v2", "--branch", "--untracked-files=no"]
-        text = subprocess.run(ask, capture_output=True, text=True, timeout=10, check=True).stdout
-    except (OSError, subprocess.SubprocessError):
-        return None
-    commit = next((line.split()[-1] for line in text.splitlines() if line.startswith("# branch.oid")), None)
-    return {"commit": commit, "changed": any(not line.startswith("#") for line in text.splitlines())}

@@ -35,7 +35,7 @@ from seodang.self_instruct.prompts import (
     parse,
     stops,
 )
-from seodang.tuning.specs import ModelSpec
+from seodang.tuning.specs import ModelSpec, spec_of_run
 
 REQUESTS = "requests.jsonl"
 OVER_TARGET = "over_target"
@@ -106,7 +106,7 @@ def completer_of(spec: Completer) -> Completes:
         )
     from seodang.generation import load_completer
 
-    model = ModelSpec(run=spec.run, name_or_path=spec.name_or_path)
+    model = spec_of_run(spec.run) if spec.run else ModelSpec(name_or_path=spec.name_or_path)
     return load_completer(model, spec.batch_size, spec.style)
 
 

@@ -23,7 +23,7 @@ from seodang.records import Message
 from seodang.runs import hash_text
 from seodang.self_instruct.completers import Sampling, seed_of
 from seodang.tuning.model import load_model
-from seodang.tuning.specs import ModelSpec
+from seodang.tuning.specs import ModelSpec, spec_of_run
 
 GREEDY = Sampling(temperature=0.0, max_new_tokens=512)
 HALF = "\ufffd"
@@ -54,7 +54,7 @@ def chat(run_path: Path, sampling: Sampling = GREEDY, seed: int = 42) -> None:
 def open_talk(run_path: Path, sampling: Sampling = GREEDY, seed: int = 42) -> Talk:
     """Load a run, or a folder of weights, for talking; says where its template is not the one it was trained with."""
     is_run = (run_path / runs.MANIFEST).exists() or not run_path.exists()
-    loaded = load_model(ModelSpec(run=str(run_path)) if is_run else ModelSpec(name_or_path=str(run_path)))
+    loaded = load_model(spec_of_run(run_path) if is_run else ModelSpec(name_or_path=str(run_path)))
     if not loaded.tokenizer.chat_template:
         raise ModelError(
             "{path} has no chat template: it was trained on plain text and continues text, it does not answer. Name a "

@@ -65,9 +65,8 @@ def run(recipe: DPO, folder: Run) -> dict[str, Any]:
     metrics = outcome["metrics"] | preferences(recipe, loaded, _pairs(rows.eval), parent) | counts(rows)
     figures = outcome["figures"] | {"margin": _margins(folder)}
     save_trained(loaded, folder, rows.chat.stop_ids)
-    return {"rows": rows.ledger.close(), "metrics": metrics, "figures": figures, "reference": start} | {
-        "preview": previews(rows)
-    }
+    report = {"rows": rows.ledger.close(), "metrics": metrics, "figures": figures}
+    return report | {"reference": start, "preview": previews(rows)}
 
 
 def require_preferences(pairs: Sequence[EncodedPair]) -> None:

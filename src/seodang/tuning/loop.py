@@ -210,6 +210,7 @@ def save_trained(loaded: Loaded, folder: Run, stop_ids: Sequence[int]) -> None:
     if is_adapter:
         loaded.model.peft_config["default"].base_model_name_or_path = loaded.base
         loaded.model.save_pretrained(unfinished, selected_adapters=["default"])
+        (unfinished / "README.md").unlink(missing_ok=True)  # PEFT's model card with nothing filled in
     else:
         loaded.model.save_pretrained(unfinished)
     loaded.tokenizer.save_pretrained(unfinished)

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from seodang.errors import ModelError
-from seodang.runs import MANIFEST, finished_run, read_json, weights_of
+from seodang.runs import MANIFEST, finished_run, read_json, read_recipe, weights_of
 from seodang.schema import Schema, by_name
 
 
@@ -76,6 +76,18 @@ class Place:
     tokenizer: str
     revision: str | None = None
     """The commit of a base on the Hub: the recipe's, or the one that the adapter was trained on."""
+
+
+def inherited_quantization(run: str) -> dict[str, Any] | None:
+    """The quantisation that a run trained on, which goes on where its adapter is continued or used; None for none."""
+    model = read_recipe(Path(run)).get("model")
+    found = model.get("quantization") if isinstance(model, dict) else None
+    return found if isinstance(found, dict) else None
+
+
+def spec_of_run(run: str | Path) -> ModelSpec:
+    """The model of a run as it was trained: its adapter on its base, quantised where that was."""
+    return ModelSpec.model_validate({"run": str(run), "quantization": inherited_quantization(str(run))})
 
 
 def locate(spec: ModelSpec) -> Place:
