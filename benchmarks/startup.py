@@ -20,10 +20,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from seodang.workflow import git_state, hardware, version
+from seodang.machine import git_state, hardware, versions
 
 RESULTS = Path(__file__).resolve().parent / "results"
-LIBRARIES = ("seodang", "click", "pydantic", "transformers", "tokenizers")
 ROWS = 200
 
 PREPARE = """\
@@ -125,7 +124,7 @@ def main() -> int:
         "date": today,
         "hardware": hardware(),
         "git": git_state(),
-        "versions": {library: version(library) for library in LIBRARIES},
+        "versions": versions(),
         "results": results,
     }
     RESULTS.mkdir(exist_ok=True)

@@ -72,6 +72,11 @@ REFUSED = [
     ("pretrain", {"model": {"config": {}, "tokenizer": "t"}}, "model"),
     ("pairs", {"samples_per_prompt": 1}, "samples_per_prompt: must be greater than or equal to 2, got 1"),
     ("pairs", {"score": {"beauty": 1}}, "score: unknown metric beauty (known: exact_match"),
+    (
+        "pairs",
+        {"sampling": {"temperature": 0}},
+        "sampling: `temperature` must be above 0: greedy answers are all the same",
+    ),
     ("evaluate", {"models": {}}, "models: "),
     ("evaluate", {"metrics": ["beauty"]}, "metrics: unknown metric beauty"),
     ("dpo", {"loss": {"kind": "sigmoid", "beta": 0}}, "loss.beta: must be greater than 0, got 0"),

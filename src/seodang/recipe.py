@@ -239,6 +239,13 @@ class Pairs(Stage):
     """Smallest difference of scores between chosen and rejected."""
     sampling: Sampling = Sampling(temperature=0.9, top_p=0.95, max_new_tokens=256)
 
+    @field_validator("sampling")
+    @classmethod
+    def _differing_answers(cls, value: Sampling) -> Sampling:
+        if value.temperature == 0:
+            raise ValueError("`temperature` must be above 0: greedy answers are all the same, so there is no pair")
+        return value
+
     @field_validator("score")
     @classmethod
     def _known_metrics(cls, value: dict[str, float]) -> dict[str, float]:

@@ -12,7 +12,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from seodang import generation
-from seodang.errors import DataError, ModelError, RecipeError
+from seodang.errors import DataError, ModelError
 from seodang.recipe import Pairs
 from seodang.records import Conversation, Message, Preference
 from seodang.runs import Run
@@ -267,11 +267,6 @@ def test_no_margin_anywhere_is_a_paragraph_and_loses_nothing(tmp_path: Path, mon
     )
     assert len((tmp_path / "run" / "samples.jsonl").read_text().splitlines()) == 8
     assert not (tmp_path / "run" / "train.jsonl").exists()
-
-
-def test_greedy_sampling_is_refused(data: Path, tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"sampling\.temperature: must be greater than 0: at 0 all answers"):
-        pairs.run(_recipe(data, sampling={"temperature": 0}), Run(tmp_path))
 
 
 def test_a_cut_counts_what_it_keeps() -> None:

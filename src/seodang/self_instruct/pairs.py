@@ -13,7 +13,7 @@ from typing import Any
 
 from seodang import runs
 from seodang.data.dataset import load_rows
-from seodang.errors import DataError, Mistake, RecipeError
+from seodang.errors import DataError
 from seodang.evaluation.metrics import METRICS, Answer
 from seodang.progress import Advance, progress
 from seodang.recipe import Pairs
@@ -30,7 +30,6 @@ _ROUNDING = 1e-9
 
 def run(recipe: Pairs, folder: Run) -> dict[str, Any]:
     """Do the stage; returns the report. Raises DataError where no pair has a margin."""
-    _require_chance(recipe)
     from seodang.generation import load_completer
 
     rows = load_rows(recipe.data, "prompts")
@@ -62,12 +61,6 @@ def _asked(records: Sequence[Any], limit: int | None, ledger: Ledger) -> list[An
         else:
             asked.append(record)
     return asked
-
-
-def _require_chance(recipe: Pairs) -> None:
-    if recipe.sampling.temperature == 0:
-        zero = Mistake("sampling.temperature", "must be greater than 0: at 0 all answers to a prompt are the same")
-        raise RecipeError("The recipe", [zero])
 
 
 @dataclass(frozen=True, slots=True)
