@@ -21,7 +21,7 @@ MODULES = sorted(path for path in SRC.rglob("*.py") if path.name not in {"__init
 HEAVY = ("torch", "trl", "peft", "datasets", "accelerate", "bitsandbytes")
 NO_ROOM_FOR = {"utils", "common", "helpers", "base", "misc", "manager", "core"}
 
-WHOLE = {"test_house.py", "test_packaging.py", "test_upstream.py"}
+WHOLE = {"test_house.py", "test_packaging.py", "test_readme.py", "test_upstream.py", "test_whole_job.py"}
 """Tests of the whole, which mirror no one module."""
 
 

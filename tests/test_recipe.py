@@ -104,6 +104,17 @@ def test_dpo_learns_more_slowly_unless_told() -> None:
     assert rate == [5e-6, 5e-6, 1e-4]
 
 
+def test_a_part_that_is_written_in_part_keeps_the_stages_own_defaults() -> None:
+    recipe = from_dict({"stage": "generate", "sampling": {"temperature": 0.5}} | MINIMAL["generate"])
+    assert recipe.sampling.model_dump(include={"temperature", "top_p", "max_new_tokens"}) == {  # type: ignore[union-attr]
+        "temperature": 0.5,
+        "top_p": 0.95,
+        "max_new_tokens": 512,
+    }
+    kept = from_dict({"stage": "dpo", "loss": {"kind": "ipo"}} | MINIMAL["dpo"])
+    assert kept.loss.model_dump() == {"kind": "ipo", "beta": 0.1}  # type: ignore[union-attr]
+
+
 def test_recipes_are_frozen() -> None:
     from pydantic import ValidationError
 

@@ -51,6 +51,16 @@ class Stage(Schema):
     output_dir: str = ""
     """The run folder; `runs/<folder>/<file>` of the recipe where it is not given."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _own_defaults(cls, data: Any) -> Any:
+        """A stage's own defaults (a smaller learning rate, hotter sampling) stay where a part is written in part."""
+        if not isinstance(data, dict):
+            return data
+        parts = {name: field.default for name, field in cls.model_fields.items() if isinstance(field.default, Schema)}
+        given = {name: part for name, part in parts.items() if isinstance(data.get(name), dict)}
+        return data | {name: part.model_dump(exclude_unset=True) | data[name] for name, part in given.items()}
+
 
 class Source(Schema):
     """One input of `prepare`: files from elsewhere, or the rows of another run."""
@@ -152,11 +162,8 @@ class TrainData(Schema):
         return self
 
 
-class SFT(Stage):
-    """Supervised fine-tuning of a causal model on conversations, through TRL's SFTTrainer."""
-
-    stage: Literal["sft"]
-    reads: ClassVar[str] = "messages"
+class Finetuning(Stage):
+    """What `sft` and `dpo` share: a model, its template, the rows, and what is trained of it."""
 
     model: ModelSpec
     template: str | None = None
@@ -167,32 +174,27 @@ class SFT(Stage):
     """Required where the template thinks: what becomes of the reasoning block."""
     data: TrainData
     adapter: Adapter | None = None
-    """Unset continues the adapter of `model.run`."""
-    training: Training = Training()
+    """Unset continues the adapter of `model.run`; with `model.merge` it is a fresh one on the merged parent."""
     check: Check = Check()
 
 
-class DPO(Stage):
+class SFT(Finetuning):
+    """Supervised fine-tuning of a causal model on conversations, through TRL's SFTTrainer."""
+
+    stage: Literal["sft"]
+    reads: ClassVar[str] = "messages"
+
+    training: Training = Training()
+
+
+class DPO(Finetuning):
     """Preference tuning from an SFT run, which is also the reference, through TRL's DPOTrainer."""
 
     stage: Literal["dpo"]
     reads: ClassVar[str] = "preference"
 
-    model: ModelSpec
-    template: str | None = None
-    template_override: bool = False
-    thinking: Literal["strip", "empty", "keep"] | None = None
-    data: TrainData
-    adapter: Adapter | None = None
-    """Unset continues the adapter of `model.run`; with `model.merge` a fresh one on the merged parent."""
     loss: Loss = Sigmoid()
     training: Training = Training(learning_rate=5e-6)
-    check: Check = Check()
-
-    @field_validator("training", mode="before")
-    @classmethod
-    def _smaller_rate(cls, value: Any) -> Any:
-        return {"learning_rate": 5e-6} | value if isinstance(value, dict) else value
 
 
 class InContext(Schema):
