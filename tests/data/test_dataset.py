@@ -113,7 +113,7 @@ class TestLoadRows:
         file.write_text(json.dumps(TALKS[0]) + "\n{broken\n" + json.dumps(TALKS[1]) + "\n")
         rows = load_rows(TrainData(train=str(file), on_error="skip"), "messages")
         assert [record.source for record in rows.train] == ["x.jsonl:1", "x.jsonl:3"]
-        assert rows.ledger.dropped == {"unreadable": 1}
+        assert rows.ledger.dropped == {"malformed": 1}
         assert rows.ledger.rows[0]["source"] == "x.jsonl:2"
 
     def test_a_broken_line_is_named(self, tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def _records(path: Path, data: TrainData, reads: str, ledger: Ledger) -> list[Re
         if isinstance(item.found, DataError):
             if data.on_error == "stop":
                 raise item.found
-            ledger.drop("unreadable", {"source": item.place, "row": item.row, "error": str(item.found)})
+            ledger.drop("malformed", {"source": item.place, "row": item.row, "error": str(item.found)})
         elif isinstance(item.found, READS[reads]):
             found.append(item.found)
         else:
