@@ -84,6 +84,56 @@ def test_a_second_run_is_skipped_and_a_changed_one_refused(project: Path) -> Non
     assert "--new" in err and "--replace" in err
 
 
+@pytest.fixture
+def chain(project: Path) -> Path:
+    """A folder of two prepare recipes, the second on the run of the first."""
+    (project / "2-sft.yaml").unlink()
+    (project / "2-again.yaml").write_text("stage: prepare\nsources: [{run: runs/tiny/1-prepare}]\neval: 0.2\n")
+    return project
+
+
+def skipped(out: str) -> list[bool]:
+    """Of each recipe that a folder's run has printed, whether it was skipped."""
+    return ["skipped" in block for block in out.split("== ")[1:]]
+
+
+def test_a_folder_runs_in_order_and_skips_what_is_finished(chain: Path) -> None:
+    status, out, _ = call("run", chain)
+    assert status == 0
+    assert out.index("1-prepare.yaml") < out.index("2-again.yaml")
+    assert skipped(out) == [False, False]
+    assert skipped(call("run", chain)[1]) == [True, True]
+
+
+def test_replace_on_a_folder_repeats_only_what_changed(chain: Path) -> None:
+    call("run", chain)
+    (chain / "2-again.yaml").write_text((chain / "2-again.yaml").read_text().replace("0.2", "0.4"))
+    assert call("run", chain)[0] == 2
+    assert skipped(call("run", chain, "--replace")[1]) == [True, False]
+
+
+def test_a_changed_parent_makes_its_child_stale(chain: Path) -> None:
+    call("run", chain)
+    lines = Path("rows.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    Path("rows.jsonl").write_text("".join(lines[:10]), encoding="utf-8")
+    assert skipped(call("run", chain, "--replace")[1]) == [False, False]
+
+
+def test_new_is_for_one_recipe(chain: Path) -> None:
+    status, _, err = call("run", chain, "--new")
+    assert status == 2
+    assert "`--new` is for one recipe" in err
+
+
+def test_an_override_of_a_folder_goes_to_the_recipes_that_have_its_key(project: Path) -> None:
+    status, out, _ = call("check", project, "training.max_steps=1", "eval=0.3")
+    assert status == 0
+    assert call("check", project, "trianing.max_steps=1")[2].splitlines()[1:] == [
+        "  trianing.max_steps: no recipe of the folder has this key"
+    ]
+    assert "would be the same for every recipe" in call("run", project, "output_dir=x")[2]
+
+
 def test_a_stage_whose_input_is_not_made_yet(project: Path) -> None:
     status, out, err = call("run", project / "2-sft.yaml")
     assert status == 2
@@ -152,6 +202,9 @@ def test_from_a_file_and_a_model_to_recipes_in_one_command(project: Path, model_
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (("run", "rows.jsonl"), "rows.jsonl is not a valid recipe:\n  is a data file; `seodang init rows.jsonl"),
+        (("show", "recipes"), "recipes is not a valid recipe:\n  is a folder; name one recipe in it"),
+        (("chat", "runs/none", "temprature=1"), "temprature: unknown key, did you mean `temperature`?"),
         (("run", "nowhere.yaml"), "nowhere.yaml is not a valid recipe:\n  the file does not exist"),
         (("inspect", "nowhere.jsonl"), "nowhere.jsonl"),
         (("chat", "runs/none"), "runs/none"),
@@ -173,7 +226,7 @@ def test_ctrl_c_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("seodang.recipe_file.load_recipe", interrupt)
     status, _, err = call("show", "x.yaml")
     assert status == 130
-    assert "continue with --resume" in err
+    assert "an unfinished run continues with --resume" in err
 
 
 def test_help_show_and_schema_import_neither_torch_nor_transformers(project: Path) -> None:

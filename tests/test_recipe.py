@@ -55,7 +55,7 @@ REFUSED = [
     ("sft", {"model": MODEL | {"merge": True}}, "model: `merge` needs a `run` with an adapter to merge"),
     ("sft", {"data": {}}, "data: give `run` or `train`, one of the two"),
     ("sft", {"data": {"run": "a", "eval": 0.1}}, "data: `eval` belongs to `train`"),
-    ("sft", {"data": {"train": "a", "eval": 1.5}}, "data: `eval` as a share must lie between 0 and 1, got 1.5"),
+    ("sft", {"data": {"train": "a", "eval": 1.5}}, "data: `eval` as a share must be 0 or more and below 1, got 1.5"),
     ("sft", {"data": {"train": "a", "max_length": 0}}, "data.max_length: must be greater than or equal to 8, got 0"),
     ("sft", {"adapter": {"kind": "lora", "lora_dropout": 1}}, "adapter.lora_dropout: must be less than 1, got 1"),
     ("sft", {"thinking": "maybe"}, "thinking: must be one of 'strip', 'empty', 'keep', got 'maybe'"),

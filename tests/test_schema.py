@@ -282,3 +282,22 @@ def test_a_default_is_checked_too() -> None:
         seed: int = Field(-1, ge=0)
 
     assert mistakes({}, Wrong) == ["seed: must be greater than or equal to 0, got -1"]
+
+
+class Typed(Schema):
+    """Numbers, switches and both."""
+
+    count: int = 1
+    rate: float | None = None
+    on: bool = False
+    either: bool | int = 0
+
+
+def test_true_is_no_number() -> None:
+    found, mistakes = check_schema(Typed, {"count": True, "rate": False, "on": True, "either": True})
+    assert found is None
+    assert [str(mistake) for mistake in mistakes] == [
+        "count: must be a number, got True",
+        "rate: must be a number, got False",
+    ]
+    assert check_schema(Typed, {"on": True, "either": True})[1] == []

@@ -19,7 +19,6 @@ from seodang.workflow import (
     quick_hash,
     recipe_files,
     require_writable,
-    run_folder,
     run_recipe,
 )
 
@@ -134,6 +133,12 @@ def test_a_foreign_folder_is_not_touched(project: Path) -> None:
     assert (target / "diary.txt").read_text() == "mine"
 
 
+def test_a_file_is_no_output_folder(project: Path) -> None:
+    with pytest.raises(RunError, match=r"`output_dir` rows\.jsonl is a file"):
+        run_recipe(first(project, "output_dir=rows.jsonl"))
+    assert Path("rows.jsonl").read_text(encoding="utf-8").count("\n") == len(ROWS)
+
+
 def test_a_folder_in_use_is_said(project: Path) -> None:
     path = run_recipe(first(project)).path
     with runs.locked(path), pytest.raises(RunError, match="is in use by another seodang"):
@@ -145,28 +150,6 @@ def test_a_mistake_before_anything_was_made_leaves_no_folder(project: Path) -> N
     with pytest.raises(DataError):
         run_recipe(first(project))
     assert not Path("runs/tiny/1-prepare").exists()
-
-
-def test_a_folder_runs_in_order_and_skips_what_is_finished(project: Path) -> None:
-    outcomes = list(run_folder(project))
-    assert [(file.name, outcome.unchanged) for file, outcome in outcomes] == [
-        ("1-prepare.yaml", False),
-        ("2-again.yaml", False),
-    ]
-    assert all(outcome.unchanged for _, outcome in run_folder(project))
-
-
-def test_replace_on_a_folder_repeats_only_what_changed(project: Path) -> None:
-    list(run_folder(project))
-    again = project / "2-again.yaml"
-    again.write_text(again.read_text().replace("0.2", "0.4"))
-    assert [outcome.unchanged for _, outcome in run_folder(project, mode="replace")] == [True, False]
-
-
-def test_a_changed_parent_makes_its_child_stale(project: Path) -> None:
-    list(run_folder(project))
-    write_rows(ROWS[:10])
-    assert [outcome.unchanged for _, outcome in run_folder(project, mode="replace")] == [False, False]
 
 
 def test_new_is_for_one_recipe(project: Path) -> None:
@@ -186,7 +169,8 @@ def test_a_folder_without_recipes(tmp_path: Path) -> None:
 
 
 def test_parents_and_inputs_of_a_recipe_on_runs(project: Path) -> None:
-    list(run_folder(project))
+    run_recipe(first(project))
+    run_recipe(load_recipe(project / "2-again.yaml").recipe)
     second = load_recipe(project / "2-again.yaml").recipe
     assert parents_of(second) == ["runs/tiny/1-prepare"]
     assert set(input_hashes(second)) == {"runs/tiny/1-prepare/train.jsonl", "runs/tiny/1-prepare/eval.jsonl"}

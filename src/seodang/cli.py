@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,7 @@ def main() -> None:
         click.echo(str(error), err=True)
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("\nInterrupted. What was finished is kept; continue with --resume.", err=True)
+        click.echo("\nInterrupted. What was finished is kept; an unfinished run continues with --resume.", err=True)
         sys.exit(130)
 
 
@@ -55,15 +56,16 @@ def cli() -> None:
 def run(recipe: Path, overrides: tuple[str, ...], mode: Mode | None) -> None:
     """Check a recipe, then do it; for a folder, its numbered recipes in order."""
     from seodang import workflow
+    from seodang.recipe_file import overrides_for
 
     if recipe.is_dir():
-        for file in workflow.recipe_files(recipe):
-            _run_one(file, overrides, mode or "fresh", skip=True)
+        for file, own in overrides_for(workflow.recipe_files(recipe), overrides).items():
+            _run_one(file, own, mode or "fresh", skip=True)
         return
     _run_one(recipe, overrides, mode or "fresh")
 
 
-def _run_one(file: Path, overrides: tuple[str, ...], mode: Mode, skip: bool = False) -> None:
+def _run_one(file: Path, overrides: Sequence[str], mode: Mode, skip: bool = False) -> None:
     from seodang import workflow
     from seodang.data.audit import check as audit
     from seodang.recipe_file import load_recipe
@@ -110,12 +112,13 @@ def _metric(value: Any) -> str:
 def check(recipe: Path, overrides: tuple[str, ...]) -> None:
     """Audit a recipe, its data, template and supervision before the run (exit 1 where a threshold is broken)."""
     from seodang.data.audit import check as audit
-    from seodang.recipe_file import load_recipe
+    from seodang.recipe_file import load_recipe, overrides_for
     from seodang.workflow import recipe_files
 
     failed = False
-    for file in recipe_files(recipe) if recipe.is_dir() else [recipe]:
-        found = audit(load_recipe(file, overrides).recipe)
+    files = overrides_for(recipe_files(recipe), overrides) if recipe.is_dir() else {recipe: overrides}
+    for file, own in files.items():
+        found = audit(load_recipe(file, own).recipe)
         click.echo(f"== {file}\n{found.text}")
         failed |= bool(found.problems)
     sys.exit(int(failed))
@@ -206,11 +209,16 @@ def doctor() -> None:
 
 @cli.command()
 @click.argument("run_path", metavar="RUN", type=click.Path(path_type=Path))
-def chat(run_path: Path) -> None:
-    """Talk to a run's model."""
+@OVERRIDES
+def chat(run_path: Path, overrides: tuple[str, ...]) -> None:
+    """Talk to a run's model; sampling by temperature=0.8 top_p=0.95 max_new_tokens=512 repetition_penalty=1.1."""
+    from seodang.recipe_file import part
+    from seodang.self_instruct.completers import Sampling
+
+    sampling = part(Sampling, {"max_new_tokens": 512}, overrides)
     from seodang.serving.chat import chat as talk
 
-    talk(run_path)
+    talk(run_path, sampling)
 
 
 if __name__ == "__main__":

@@ -39,6 +39,13 @@ class Encoded:
         return sum(label != IGNORED for label in self.labels)
 
 
+def asks(messages: Sequence[Message]) -> bool:
+    """Whether a turn of the user's stands before the first answer."""
+    roles = [message.role for message in messages]
+    first = roles.index("assistant") if "assistant" in roles else len(roles)
+    return "user" in roles[:first]
+
+
 class Renderer(Protocol):
     """A source of pieces: one of our templates, or the tokenizer's own Jinja."""
 
@@ -103,6 +110,12 @@ class Chat:
 
     def encode(self, conversation: Conversation) -> Encoded:
         """The training row of a conversation. Raises TemplateError where no turn is trained."""
+        if not asks(conversation.messages):
+            raise TemplateError(
+                "{source}: the conversation begins with an answer, so there is nothing that it answers. Put a user "
+                "turn before it, or leave the row out.",
+                source=conversation.source or "a conversation",
+            )
         marked = [self._mark(message) for message in conversation.messages]
         pieces = self.renderer.pieces(marked)
         if not any(piece.trained for piece in pieces):

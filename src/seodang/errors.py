@@ -2,7 +2,7 @@
 
     SeodangError            a user's mistake or a broken input; the command line prints it and exits with 2
     ├── RecipeError         a recipe or an override is not valid; carries every mistake at once
-    ├── DataError           a file or a row is not what the stage reads; names file:line
+    ├── DataError           a file or a row is not what the stage reads; names file:row
     ├── TemplateError       a chat template, or a tokenizer that cannot carry it
     ├── ModelError          a model, an adapter or a parent run that cannot be loaded
     ├── RunError            a run folder that is in use, finished, changed or cannot be resumed

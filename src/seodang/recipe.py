@@ -72,7 +72,7 @@ class Source(Schema):
     format: Format = Auto()
     """How a row is written; `auto` decides from evidence over many rows and says so."""
     on_error: Literal["stop", "skip"] = "stop"
-    """A row that cannot be read stops the run with file:line, or is dropped and counted."""
+    """A row that cannot be read stops the run with file:row, or is dropped and counted."""
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -87,7 +87,8 @@ class Prepare(Stage):
     stage: Literal["prepare"]
     sources: tuple[Source, ...] = Field(min_length=1)
     normalize: bool = True
-    """NFC on Hangul, line ends and outer white space; every repair is counted."""
+    """NFC on Hangul, line ends, outer white space; the zero-width space U+200B and the byte-order mark U+FEFF are
+    removed, the joiners ZWJ and ZWNJ kept. Every repair is counted."""
     filters: tuple[Filter, ...] = (Empty(),)
     """Reasons to drop a row, asked in this order."""
     dedup: Dedup | None = Dedup()
@@ -147,7 +148,7 @@ class TrainData(Schema):
     max_length: int = Field(1024, ge=8)
     """Longest row in tokens."""
     on_error: Literal["stop", "skip"] = "stop"
-    """A row that cannot be read stops the run with file:line, or is dropped and counted."""
+    """A row that cannot be read stops the run with file:row, or is dropped and counted."""
     over_length: Literal["drop", "error"] = "drop"
     """What happens to a longer row: dropped and counted, or the run stops. An answer is never cut."""
 
@@ -157,8 +158,8 @@ class TrainData(Schema):
             raise ValueError("give `run` or `train`, one of the two")
         if self.run and self.eval is not None:
             raise ValueError("`eval` belongs to `train`; a run brings its own eval.jsonl")
-        if isinstance(self.eval, float) and not 0 < self.eval < 1:
-            raise ValueError(f"`eval` as a share must lie between 0 and 1, got {self.eval}")
+        if isinstance(self.eval, float) and not 0 <= self.eval < 1:
+            raise ValueError(f"`eval` as a share must be 0 or more and below 1, got {self.eval}")
         return self
 
 

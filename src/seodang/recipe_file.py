@@ -8,17 +8,17 @@ Overrides are set in the dictionary before validation. `origins` says of every w
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
 from seodang.errors import Mistake, RecipeError
+from seodang.overrides import Loader, first_key, read_yaml, set_override
 from seodang.recipe import STAGES, Recipe, Stage, stage_class
 from seodang.schema import check_schema, field_paths
 from seodang.tuning.specs import inherited_quantization
@@ -27,22 +27,8 @@ PATH_KEYS = frozenset({"path", "run", "train", "eval", "name_or_path", "tokenize
 """Keys whose value may be a path; one that starts with ./ or ../ is relative to the recipe's folder."""
 
 
-class Loader(yaml.SafeLoader):
-    """YAML with 1.2's booleans: only true and false, so that `on:` is a key and `no` a word, as they were meant."""
-
-
-Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
-)
-
-
-def read_yaml(text: str) -> Any:
-    """The value of a YAML text. Raises yaml.YAMLError."""
-    return yaml.load(text, Loader=Loader)
+T = TypeVar("T")
+DATA_FILES = frozenset({".json", ".jsonl", ".csv", ".tsv", ".txt", ".parquet"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +46,7 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Loaded:
     data, lines, mistakes = _read(path)
     origins = {key: f"{path}:{line}" for key, line in lines.items()}
     for text in overrides:
-        problem = _override(data, text, origins)
+        problem = set_override(data, text, origins)
         if problem:
             mistakes.append(problem)
     recipe, found = validate(data, path)
@@ -94,6 +80,43 @@ def from_dict(data: dict[str, Any], name: str = "the recipe") -> Recipe:
     if recipe is None:
         raise RecipeError(name, mistakes)
     return recipe  # type: ignore[return-value]
+
+
+def part(kind: type[T], data: dict[str, Any], overrides: Sequence[str]) -> T:
+    """A part of the grammar from overrides alone, as a verb without a recipe takes them. Raises RecipeError."""
+    mistakes = [mistake for text in overrides if (mistake := set_override(data, text, {}))]
+    found, more = check_schema(kind, data)
+    if found is None or mistakes:
+        raise RecipeError(f"`{' '.join(overrides)}`", mistakes + more, f"{kind.__name__.lower()}")
+    return found
+
+
+def overrides_for(files: Sequence[Path], overrides: Sequence[str]) -> dict[Path, list[str]]:
+    """Which override of a folder's run goes to which recipe: to those whose stage has its first key.
+
+    Raises RecipeError for an override that no recipe takes, and for `output_dir`, which would make the runs one.
+    """
+    known = {file: frozenset(stage_class(_stage_of(file)).model_fields) for file in files}
+    mistakes = []
+    for text in overrides:
+        first, why = first_key(text), None
+        if first == "output_dir":
+            why = "would be the same for every recipe; name one recipe file to override it there"
+        elif not any(first in fields for fields in known.values()):
+            why = "no recipe of the folder has this key"
+        if why:
+            mistakes.append(Mistake(text.partition("=")[0], why))
+    if mistakes:
+        raise RecipeError(str(files[0].parent), mistakes)
+    return {file: [o for o in overrides if first_key(o) in known[file]] for file in files}
+
+
+def _stage_of(file: Path) -> str:
+    data, _, _ = _read(file)
+    stage = data.get("stage")
+    if stage not in STAGES:
+        load_recipe(file)  # raises with every mistake
+    return str(stage)
 
 
 def dump_recipe(recipe: Stage) -> str:
@@ -133,13 +156,17 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, int], list[Mistake]]:
         node = yaml.compose(text, Loader=Loader)
     except FileNotFoundError:
         raise RecipeError(str(path), [Mistake("", "the file does not exist")]) from None
+    except IsADirectoryError:
+        raise RecipeError(str(path), [Mistake("", "is a folder; name one recipe in it")]) from None
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(str(path), [Mistake("", f"the file cannot be read: {error}")]) from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         why = f"is not YAML: {getattr(error, 'problem', None) or error}"
+        if path.suffix in DATA_FILES:
+            why = f"is a data file; `seodang init {path.name} --model NAME` writes recipes for it"
         raise RecipeError(str(path), [Mistake("", why, mark.line + 1 if mark else None)]) from None
-    if not isinstance(node, yaml.MappingNode):
+    if not isinstance(node, yaml.MappingNode) or path.suffix in DATA_FILES:
         raise RecipeError(str(path), [Mistake("", "must be a mapping of keys to values that begins with `stage:`")])
     lines: dict[str, int] = {}
     mistakes = list(_walk(node, "", lines))
@@ -175,41 +202,6 @@ def _line_above(path: str, lines: dict[str, int]) -> int | None:
         if path in lines:
             return lines[path]
     return None
-
-
-def _override(data: dict[str, Any], text: str, origins: dict[str, str]) -> Mistake | None:
-    key, equals, value = text.partition("=")
-    key = key.strip().removeprefix("--")
-    if not equals or not key:
-        return Mistake("", f"`{text}` is not an override; write key.path=value")
-    try:
-        parsed = read_yaml(value)
-    except yaml.YAMLError:
-        return Mistake(key, f"the value `{value}` of the override is not YAML")
-    here: Any = data
-    *parents, last = key.split(".")
-    for step in parents:
-        here = _step(here, step)
-        if here is None:
-            return Mistake(key, f"`{step}` has no keys to set")
-    if isinstance(here, list):
-        if not last.isdigit() or int(last) >= len(here):
-            return Mistake(key, f"the list has no item `{last}`")
-        here[int(last)] = parsed
-    else:
-        here[last] = parsed
-    origins[key] = "override"
-    return None
-
-
-def _step(here: Any, step: str) -> Any:
-    """One step down on the way to an override; what is unset or a bare `kind` becomes a dictionary."""
-    if isinstance(here, list):
-        return here[int(step)] if step.isdigit() and int(step) < len(here) else None
-    there = here.get(step)
-    if there is None or isinstance(there, str):
-        here[step] = {} if there is None else {"kind": there}
-    return here[step] if isinstance(here[step], (dict, list)) else None
 
 
 def _resolve(data: Any, folder: Path, key: str = "") -> Any:

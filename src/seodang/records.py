@@ -1,4 +1,4 @@
-"""The nouns that travel between stages, each with `source` (file:line or run id), and their JSON shapes.
+"""The nouns that travel between stages, each with `source` (file:row or run id), and their JSON shapes.
 
 The shapes are the ecosystem's own (TRL's dataset formats and transformers' messages), plus `source`:
 

@@ -13,7 +13,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    TypeAdapter,
+    ValidationError,
+)
 
 from seodang.errors import Mistake
 
@@ -59,15 +65,37 @@ MUST_BE = {
 
 def check_schema(kind: type[T] | Any, data: Any, hint: Hint | None = None) -> tuple[T | None, list[Mistake]]:
     """Validate `data` as `kind`. Returns (object, []) or (None, every mistake)."""
+    found: dict[str, list[str]] = {}
+    result: T | None = None
     try:
-        return TypeAdapter(kind).validate_python(data), []
+        result = TypeAdapter(kind).validate_python(data)
     except ValidationError as error:
-        found: dict[str, list[str]] = {}
         for item in error.errors(include_url=False):
             place = _locate(kind, data, item)
             text = _text(item, place, hint)
             found.setdefault(".".join(place.path), []).append(text)
-        return None, [Mistake(path, _joined(texts)) for path, texts in found.items() if not _has_deeper(path, found)]
+    for place in _bools_for_numbers(_Place(kind, data)):
+        found.setdefault(".".join(place.path), [f"must be a number, got {place.data}"])
+    mistakes = [Mistake(path, _joined(texts)) for path, texts in found.items() if not _has_deeper(path, found)]
+    return (None, mistakes) if mistakes else (result, [])
+
+
+def _bools_for_numbers(place: _Place) -> Iterator[_Place]:
+    """Pydantic reads true as 1; who writes `per_device_train_batch_size: true` means something else."""
+    if isinstance(place.data, bool):
+        if not _takes_bool(place.annotation):
+            yield place
+    elif isinstance(place.data, (dict, list, tuple)):
+        for step in place.data if isinstance(place.data, dict) else range(len(place.data)):
+            child = place.child(step)
+            if child is not None:
+                yield from _bools_for_numbers(child)
+
+
+def _takes_bool(annotation: Any) -> bool:
+    if annotation is Any or annotation is bool or isinstance(annotation, bool):
+        return True
+    return any(_takes_bool(argument) for argument in typing.get_args(annotation))
 
 
 def _has_deeper(path: str, found: dict[str, list[str]]) -> bool:

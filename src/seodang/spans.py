@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from seodang.data.dataset import TrainingRows, sample_row
+from seodang.data.dataset import TrainingRows, sample_rows
 from seodang.encoding import IGNORED, Encoded
 
 Kind = Literal["trained", "context", "control", "stop"]
@@ -53,7 +53,7 @@ def _decode(tokenizer: Any, ids: list[int]) -> str:
 def previews(rows: TrainingRows, count: int = 2) -> list[list[dict[str, Any]]]:
     """The first training rows as spans, for a report."""
     sources = [record.source for record in rows.records[:count]]
-    shown = (sample_row(rows, source)[0] for source in sources)
+    shown = (row for source in sources for _, row in sample_rows(rows, source))
     return [[span.to_row() for span in spans(row, rows.chat.tokenizer)] for row in shown]
 
 

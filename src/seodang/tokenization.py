@@ -40,8 +40,13 @@ def local_folder(name_or_path: str, revision: str | None = None) -> Path:
     folder = Path(name_or_path)
     if folder.is_dir():
         return folder
-    looks_local = name_or_path.startswith((".", "/", "~")) or name_or_path.count("/") > 1
-    if looks_local or folder.exists():
+    if folder.exists():
+        raise ModelError(
+            "The model path {path} is a file, not a folder. Name the folder that holds config.json, the weights and "
+            "the tokenizer.",
+            path=name_or_path,
+        )
+    if name_or_path.startswith((".", "/", "~")) or name_or_path.count("/") > 1:
         raise ModelError(
             "The model path {path} does not exist (looked from {here}). Check the spelling; a relative path starts at "
             "the working directory, one that starts with `./` in a recipe at the recipe's folder.",

@@ -11,7 +11,7 @@ import difflib
 import importlib
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +20,7 @@ from seodang import runs
 from seodang.errors import RunError
 from seodang.machine import git_state, hardware, versions
 from seodang.recipe import STAGES, Stage
-from seodang.recipe_file import dump_recipe, load_recipe
+from seodang.recipe_file import dump_recipe
 from seodang.runs import Run
 
 Mode = Literal["fresh", "resume", "new", "replace"]
@@ -59,19 +59,6 @@ def run_recipe(recipe: Stage, mode: Mode = "fresh") -> Outcome:
             raise
         _finish(folder, report, time.monotonic() - started)
     return Outcome(path)
-
-
-def run_folder(folder: Path, overrides: Sequence[str] = (), mode: Mode = "fresh") -> Iterator[tuple[Path, Outcome]]:
-    """Run every recipe of a folder in the order of its numbers; yields each file with its outcome.
-
-    What is finished and unchanged is skipped in every mode.
-    """
-    for file in recipe_files(folder):
-        recipe = load_recipe(file, overrides).recipe
-        if is_unchanged(recipe):
-            yield file, Outcome(Path(recipe.output_dir), unchanged=True)
-        else:
-            yield file, run_recipe(recipe, folder_mode(recipe, mode))
 
 
 def folder_mode(recipe: Stage, mode: Mode) -> Mode:
@@ -113,6 +100,8 @@ def require_writable(recipe: Stage, mode: Mode) -> None:
 def _where(recipe: Stage, mode: Mode, inputs: dict[str, str]) -> Path | None:
     """The folder to write, or None where a finished run is unchanged. Raises RunError that says what to type."""
     path = Path(recipe.output_dir)
+    if path.exists() and not path.is_dir():
+        raise RunError("`output_dir` {path} is a file. Give the name of a folder that is new or a run.", path=path)
     there = runs.manifest(path)
     if there is None:
         if path.exists() and any(file.name not in BOOKKEEPING for file in path.iterdir()):

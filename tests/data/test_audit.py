@@ -58,6 +58,58 @@ def test_a_missing_file_is_a_paragraph(tmp_path: Path, model_dir: Path) -> None:
         check(recipe(tmp_path, model_dir, data={"train": "nowhere.jsonl"}))
 
 
+ROWS = [{"instruction": f"{n}번?", "output": f"{n}입니다."} for n in range(3)]
+
+
+def prepare(tmp_path: Path, rows: list[Any], *others: dict[str, Any], **source: Any) -> Any:
+    file = tmp_path / "seed.jsonl"
+    lines = (row if isinstance(row, str) else json.dumps(row, ensure_ascii=False) for row in rows)
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return from_dict({"stage": "prepare", "sources": [{"path": str(file)} | source, *others]})
+
+
+def test_the_sources_of_prepare_are_read(tmp_path: Path) -> None:
+    found = check(prepare(tmp_path, [*ROWS, "{broken", {"instruction": "?"}, "7"], on_error="skip"))
+    assert list(found.facts) == ["reads", "source 1"]
+    assert found.facts["source 1"] == (
+        "seed.jsonl: 6 rows, alpaca (3 of 4 rows fit); 3 cannot be read and are dropped, the first: "
+        "seed.jsonl:4: the line is not valid JSON: a column name in double quotes must stand at 'broken'."
+    )
+    found.require()
+
+
+def test_a_source_without_faults_is_one_short_line(tmp_path: Path) -> None:
+    assert check(prepare(tmp_path, ROWS)).facts["source 1"] == "seed.jsonl: 3 rows, alpaca (3 of 3 rows fit)"
+
+
+STOPS = [("{broken", "seed.jsonl:4: the line is not valid JSON: "), ({"instruction": "?"}, "seed.jsonl:4: the row has no"),
+         ("7", "seed.jsonl:4: a row must be a JSON object")]  # fmt: skip
+
+
+@pytest.mark.parametrize(("bad", "said"), STOPS)
+def test_a_row_that_would_stop_prepare_stops_its_check(tmp_path: Path, bad: Any, said: str) -> None:
+    with pytest.raises(DataError) as caught:
+        check(prepare(tmp_path, [*ROWS, bad]))
+    assert said in str(caught.value)
+    assert "`on_error: skip`" in str(caught.value)
+
+
+def test_a_run_that_is_not_made_yet_is_no_source_to_read(tmp_path: Path) -> None:
+    run = str(tmp_path / "1-generate")
+    found = check(prepare(tmp_path, ROWS, {"run": run}))
+    assert list(found.facts) == ["reads", "source 1"]
+    assert found.pending == [f"{run} (run its recipe first)"]
+
+
+SPLITS = [(0.02, "10 train, 0 eval (the share 0.02 of 10 rows held out none)"), (None, "10 train, 0 eval")]
+
+
+@pytest.mark.parametrize(("share", "line"), SPLITS)
+def test_a_share_that_holds_out_nothing_is_told(tmp_path: Path, model_dir: Path, share: Any, line: str) -> None:
+    data = {"train": str(tmp_path / "rows.jsonl"), "eval": share}
+    assert check(recipe(tmp_path, model_dir, data=data)).facts["split"] == line
+
+
 def test_missing_runs_looks_into_every_corner(tmp_path: Path) -> None:
     stage = from_dict(
         {

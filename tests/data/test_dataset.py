@@ -14,15 +14,14 @@ from seodang.data.dataset import (
     encode_pairs,
     encode_rows,
     load_rows,
-    sample_row,
+    sample_rows,
     training_rows,
 )
 from seodang.data.dedup import held_out
-from seodang.encoding import Encoded
 from seodang.errors import DataError, ModelError
 from seodang.recipe import DPO, SFT, TrainData
 from seodang.recipe_file import from_dict
-from seodang.records import Conversation, Message, Preference
+from seodang.records import Conversation, Message
 
 
 def write(path: Path, rows: list[dict[str, Any]]) -> str:
@@ -113,8 +112,10 @@ class TestLoadRows:
         file.write_text(json.dumps(TALKS[0]) + "\n{broken\n" + json.dumps(TALKS[1]) + "\n")
         rows = load_rows(TrainData(train=str(file), on_error="skip"), "messages")
         assert [record.source for record in rows.train] == ["x.jsonl:1", "x.jsonl:3"]
-        assert rows.ledger.dropped == {"malformed": 1}
+        assert rows.ledger.dropped == {"unreadable": 1}
         assert rows.ledger.rows[0]["source"] == "x.jsonl:2"
+        assert rows.ledger.rows[0]["raw"] == "{broken"
+        assert "on_error" not in rows.ledger.rows[0]["error"]
 
     def test_a_broken_line_is_named(self, tmp_path: Path) -> None:
         file = tmp_path / "x.jsonl"
@@ -134,6 +135,17 @@ class TestEncodeRows:
         assert rows.ledger.rows[0]["tokens"] > 64
         assert [record.source for record in rows.records] == ["a.jsonl:1", "a.jsonl:2", "a.jsonl:3"]
 
+    def test_a_conversation_that_begins_with_an_answer_is_dropped_and_counted(
+        self, tmp_path: Path, tokenizer: Any
+    ) -> None:
+        lonely = {"messages": [{"role": "assistant", "content": "안녕하세요."}]}
+        late = {"messages": [{"role": "assistant", "content": "네"}, *talk("가", "나")["messages"]]}
+        data = TrainData(train=write(tmp_path / "a.jsonl", [TALKS[0], lonely, late]))
+        own = make_chat(tokenizer, "chatml")
+        for chat in (own, make_chat(_with_template(tokenizer, own.jinja), None)):
+            rows = encode_rows(load_rows(data, "messages"), chat, data)
+            assert rows.ledger.close() == {"read": 3, "kept": 1, "dropped": {"no_question": 2}}
+
     def test_or_stop_the_run(self, tmp_path: Path, tokenizer: Any) -> None:
         file = write(tmp_path / "a.jsonl", [talk("길다", "아주 긴 대답 " * 50)])
         data = TrainData(train=file, max_length=64, over_length="error")
@@ -145,6 +157,14 @@ class TestEncodeRows:
         row = encode_rows(load_rows(data, "messages"), make_chat(tokenizer, "chatml"), data).train[0]
         assert len(row.input_ids) > 1500
         assert row.labels[-1] == row.input_ids[-1] == tokenizer.convert_tokens_to_ids("<|im_end|>")
+
+
+def _with_template(tokenizer: Any, jinja: str) -> Any:
+    from copy import deepcopy
+
+    found = deepcopy(tokenizer)
+    found.chat_template = jinja
+    return found
 
 
 class TestEncodePairs:
@@ -191,25 +211,28 @@ class TestTrainingRows:
             training_rows(from_dict(recipe))  # type: ignore[arg-type]
 
 
-class TestSampleRow:
+class TestSampleRows:
     def test_by_source(self, tmp_path: Path, model_dir: Path) -> None:
         rows = training_rows(sft(tmp_path, model_dir, TALKS))
-        row, record = sample_row(rows, "a.jsonl:7")
-        assert isinstance(row, Encoded)
-        assert record == Conversation(
-            (Message("user", "6번째 질문입니다."), Message("assistant", "6번째 대답입니다.")), "a.jsonl:7"
-        )
+        ((title, row),) = sample_rows(rows, "a.jsonl:7")
+        assert (title, row.source) == ("", "a.jsonl:7")
+        assert "6번째 대답입니다." in rows.chat.tokenizer.decode(row.input_ids)
 
-    def test_an_unknown_source_is_said(self, tmp_path: Path, model_dir: Path) -> None:
-        with pytest.raises(DataError, match=r"no training row with the source a\.jsonl:700"):
-            sample_row(training_rows(sft(tmp_path, model_dir, TALKS)), "a.jsonl:700")
+    def test_a_row_that_is_not_trained_says_why(self, tmp_path: Path, model_dir: Path) -> None:
+        long = talk("길다", "아주 긴 대답 " * 50)
+        rows = training_rows(sft(tmp_path, model_dir, [*TALKS, long], max_length=64, eval=0.2))
+        with pytest.raises(DataError, match=r"no training row with the source a\.jsonl:700\. "):
+            sample_rows(rows, "a.jsonl:700")
+        with pytest.raises(DataError, match=r"a\.jsonl:41: it is dropped \(over_length\)"):
+            sample_rows(rows, "a.jsonl:41")
+        with pytest.raises(DataError, match="it is held out for evaluation"):
+            sample_rows(rows, rows.eval[0].source)
 
-    def test_a_pair_shows_its_chosen_side(self, tmp_path: Path, tokenizer: Any) -> None:
+    def test_a_pair_shows_both_sides(self, tmp_path: Path, tokenizer: Any) -> None:
         data = TrainData(train=write(tmp_path / "p.jsonl", [pair("가", "나", "다")]))
         rows = encode_pairs(load_rows(data, "preference"), make_chat(tokenizer, "chatml"), data)
-        row, record = sample_row(rows)
-        assert isinstance(record, Preference)
-        assert tokenizer.decode([label for label in row.labels if label >= 0]) == "나<|im_end|>"
+        shown = {title: tokenizer.decode([t for t in row.labels if t >= 0]) for title, row in sample_rows(rows)}
+        assert shown == {"chosen": "나<|im_end|>", "rejected": "다<|im_end|>"}
 
 
 def test_held_out_looks_at_content_alone() -> None:

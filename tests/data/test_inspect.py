@@ -98,6 +98,13 @@ def test_an_unknown_format_is_told_and_not_raised(tmp_path: Path) -> None:
     assert "no known format fits. The columns are premise, hypothesis." in render(found)
 
 
+def test_rows_that_cannot_be_used_come_with_the_way_out(tmp_path: Path) -> None:
+    text = render(inspect(written(tmp_path, lines(ROWS))))
+    assert "first: koalpaca.jsonl:4: the row has no answer: `output` is empty." in text
+    assert text.count("`on_error: skip` drops and counts them.") == 1
+    assert "on_error" not in render(inspect(written(tmp_path, lines(ROWS[:3]))))
+
+
 def test_repairs_are_told(tmp_path: Path) -> None:
     text = render(inspect(written(tmp_path, '{"text": "\\u1112\\u1161\\u11ab글 "}')))
     assert "repair hangul_nfc            1" in text
@@ -109,6 +116,8 @@ def test_what_cannot_be_read_is_a_paragraph(tmp_path: Path) -> None:
         inspect(written(tmp_path, "질문,답\n", "a.csv"))
     with pytest.raises(DataError, match="does not exist"):
         inspect(str(tmp_path / "none.jsonl"))
+    with pytest.raises(DataError, match=r"a\.jsonl:1: the line is not valid JSON: it is cut off after "):
+        inspect(written(tmp_path, '{"text": "끝이 없', "a.jsonl"))
 
 
 READ = ["en/alpaca_en_demo.json", "en/self_instruct_seed_tasks.jsonl", "ko/logickor_questions.jsonl",

@@ -84,7 +84,9 @@ def test_every_drop_has_its_reason_and_the_sum_holds(tmp_path: Path) -> None:
     by_place = {one["source"]: one for one in files[runs.DROPPED]}
     assert by_place["a.jsonl:3"]["reason"] == "unreadable"
     assert "a.jsonl:3: the line is not valid JSON" in by_place["a.jsonl:3"]["error"]
+    assert (by_place["a.jsonl:3"]["raw"], by_place["a.jsonl:9"]["raw"]) == ("{broken", "[1, 2]")
     assert by_place["a.jsonl:4"]["row"] == row(3, output="")
+    assert "on_error" not in json.dumps(files[runs.DROPPED])
     assert by_place["a.jsonl:6"]["duplicate_of"] == "a.jsonl:1"
     assert by_place["a.jsonl:5"]["reason"] == "empty"
 
@@ -175,6 +177,21 @@ def test_held_out_rows_are_chosen_by_content(tmp_path: Path) -> None:
     trained = {one["messages"][0]["content"] for one in many[runs.TRAIN]}
     assert not trained & held[1]
     assert len(trained) + len(held[1]) == 300
+
+
+WARNINGS = [
+    (0.02, ["No row is held out: `eval: 0.02` of 3 rows chose none by the hash of their prompts"]),
+    (0, []),
+    (0.5, []),
+]
+
+
+@pytest.mark.parametrize(("share", "said"), WARNINGS)
+def test_a_share_that_holds_out_nothing_is_a_warning(tmp_path: Path, share: float, said: list[str]) -> None:
+    report, files = done(tmp_path, recipe(written(tmp_path, "a.jsonl", [row(n) for n in range(3)]), eval=share))
+    assert bool(files[runs.EVAL]) == (share == 0.5)
+    assert len(report["warnings"]) == len(said)
+    assert all(text in found for text, found in zip(said, report["warnings"], strict=True))
 
 
 def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:

@@ -38,8 +38,24 @@ def test_one_row_by_its_source(recipe: Any, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_ids_on_request(recipe: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    found, facts = preview(recipe)
-    show(found, facts, ids=True)
+    shown, facts = preview(recipe)
+    show(shown, facts, ids=True)
+    ((_, found),) = shown
     shown = capsys.readouterr().out
     assert f"stop     {list(found[-1].ids)}" in shown
-    assert facts["trained"] == sum(len(span.ids) for span in found if span.kind in ("trained", "stop"))
+    assert facts["trained"] == str(sum(len(span.ids) for span in found if span.kind in ("trained", "stop")))
+
+
+def test_a_pair_shows_both_answers(tmp_path: Path, model_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "pairs.jsonl"
+    file.write_text(json.dumps({"prompt": "가?", "chosen": "나", "rejected": "다라"}, ensure_ascii=False) + "\n")
+    stage = {
+        "stage": "dpo",
+        "model": {"name_or_path": str(model_dir)},
+        "template": "chatml",
+        "data": {"train": str(file)},
+    }
+    show(*preview(from_dict(stage)))  # type: ignore[arg-type]
+    shown = capsys.readouterr().out
+    assert "-- chosen" in shown and "⟦나<|im_end|>⟧" in shown
+    assert "-- rejected" in shown and "⟦다라<|im_end|>⟧" in shown

@@ -45,6 +45,39 @@ def test_bad_rows_come_out_in_their_place(tmp_path: Path) -> None:
     assert "a.jsonl:3: the row has no answer: `output` is empty" in str(items[2].found)
 
 
+DROPPED = [
+    # (a line, why it is dropped, what dropped.jsonl keeps of it, how the fault ends)
+    ("{broken", "unreadable", {"raw": "{broken"}, "a column name in double quotes must stand at 'broken'."),
+    ("[1, 2]", "unreadable", {"raw": "[1, 2]"}, "this one is a list."),
+    ("null", "unreadable", {"raw": "null"}, "this one is null."),
+    (
+        {"instruction": "{?}"},
+        "malformed",
+        {"row": {"instruction": "{?}"}},
+        "the row has no answer: `output` is missing.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("bad", "reason", "kept", "fault"), DROPPED)
+def test_what_is_dropped_keeps_its_content_and_its_fault(
+    tmp_path: Path, bad: Any, reason: str, kept: dict[str, Any], fault: str
+) -> None:
+    """The advice of the error is for those who stop at it; in dropped.jsonl it would be noise."""
+    item = list(open_records(written(tmp_path, ROW, bad)).items)[1]
+    assert item.reason == reason
+    entry = item.dropped()
+    assert entry == {"source": "a.jsonl:2", "error": item.fault} | kept
+    assert item.fault.startswith("a.jsonl:2: ")
+    assert item.fault.endswith(fault)
+    assert "on_error" in str(item.found)
+    assert "on_error" not in item.fault
+
+
+def test_a_record_has_no_fault(tmp_path: Path) -> None:
+    assert next(open_records(written(tmp_path, ROW)).items).fault == ""
+
+
 def test_reads_each_row_once_beyond_the_evidence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "EVIDENCE_ROWS", 3)
     found = open_records(written(tmp_path, *[{**ROW, "id": n} for n in range(10)]))
@@ -68,6 +101,7 @@ def test_another_name_stands_in_places_and_sources(tmp_path: Path) -> None:
     assert [item.place for item in items] == ["data/ko/a.jsonl:1", "data/ko/a.jsonl:2"]
     assert isinstance(items[0].found, Conversation)
     assert items[0].found.source == "data/ko/a.jsonl:1"
+    assert str(items[1].found).startswith("data/ko/a.jsonl:2: the line is not valid JSON: it is cut off after '{'")
 
 
 SOURCES = [("seed.jsonl:17", True, "seed.jsonl:17"), ("namuwiki", False, "a.jsonl:1"), ("", True, "a.jsonl:1"),

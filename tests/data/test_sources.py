@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,12 +22,12 @@ def written(folder: Path, name: str, data: bytes | str) -> Path:
     return path
 
 
-def pretty(rows: list[dict[str, str]]) -> str:
+def pretty(rows: Any) -> str:
     return json.dumps(rows, ensure_ascii=False, indent=2)
 
 
 CONTAINERS = [
-    # (file name, bytes, kind, encoding, line ends, line of each row)
+    # (file name, bytes, kind, encoding, line ends, place of each row: its line, in a document its number)
     ("a.jsonl", LINES, "lines", "utf-8", "LF", [1, 2]),
     ("a.json", LINES, "lines", "utf-8", "LF", [1, 2]),
     ("a.txt", LINES, "lines", "utf-8", "LF", [1, 2]),
@@ -35,12 +36,12 @@ CONTAINERS = [
     ("a.jsonl", LINES.replace("\n", "\r\n"), "lines", "utf-8", "CRLF", [1, 2]),
     ("a.jsonl", LINES.replace("\n", "\r"), "lines", "utf-8", "CR", [1, 2]),
     ("a.jsonl", BOM + LINES.encode(), "lines", "utf-8-sig", "LF", [1, 2]),
-    ("a.json", pretty(ROWS), "array", "utf-8", "LF", [2, 6]),
-    ("a.jsonl", pretty(ROWS), "array", "utf-8", "LF", [2, 6]),
-    ("a.jsonl", BOM + pretty(ROWS).replace("\n", "\r\n").encode(), "array", "utf-8-sig", "CRLF", [2, 6]),
-    ("a.json", json.dumps(ROWS), "array", "utf-8", "LF", [1, 1]),
-    ("a.json", "\n\n  " + json.dumps(ROWS, indent=1).replace("}\n]", "},\n]"), "array", "utf-8", "LF", [4, 8]),
-    ("a.json", "\n".join(pretty([row])[2:-2] for row in ROWS), "objects", "utf-8", "LF", [1, 5]),
+    ("a.json", pretty(ROWS), "array", "utf-8", "LF", [1, 2]),
+    ("a.jsonl", pretty(ROWS), "array", "utf-8", "LF", [1, 2]),
+    ("a.jsonl", BOM + pretty(ROWS).replace("\n", "\r\n").encode(), "array", "utf-8-sig", "CRLF", [1, 2]),
+    ("a.json", json.dumps(ROWS), "array", "utf-8", "LF", [1, 2]),
+    ("a.json", "\n\n  " + json.dumps(ROWS, indent=1).replace("}\n]", "},\n]"), "array", "utf-8", "LF", [1, 2]),
+    ("a.json", "\n".join(pretty([row])[2:-2] for row in ROWS), "objects", "utf-8", "LF", [1, 2]),
     ("a.json", json.dumps(ROWS[0], indent=2), "objects", "utf-8", "LF", [1]),
 ]
 
@@ -78,12 +79,16 @@ BROKEN = [
     ('{"a": 1\n' + LINES, ["a.jsonl:1: the line is not valid JSON", 0, 1]),
     (LINES + "끼어든 글\n", [0, 1, "a.jsonl:3: the line is not valid JSON"]),
     (LINES + "[1, 2]\n7\nnull\n", [0, 1, "3: a row must be a JSON object", "this one is a number", "this one is null"]),
-    (pretty(ROWS)[:-2], [0, 1, "a.jsonl:9: not valid JSON (the array is not closed)"]),
-    (pretty(ROWS)[:-10], [0, "a.jsonl:8: not valid JSON"]),
-    (pretty(ROWS).replace("},", "}"), [0, "a.jsonl:6: not valid JSON (a comma is missing between two rows)"]),
-    (pretty(ROWS) + "\n[1]", [0, 1, "not valid JSON (text follows the array); no row after this one is read"]),
+    (pretty(ROWS)[:-2], [0, 1, "a.jsonl:9: not valid JSON at this line: the array is not closed; no row"]),
+    (pretty(ROWS)[:-10], [0, "a.jsonl:8: not valid JSON at this line: it is cut off after "]),
+    (pretty(ROWS).replace("},", "}"), [0, "a.jsonl:6: not valid JSON at this line: a comma is missing between"]),
+    (
+        pretty(ROWS) + "\n[1]",
+        [0, 1, "a.jsonl:10: not valid JSON at this line: text follows the array; no row after it"],
+    ),
     ('["글만", {}]', ["a.jsonl:1: a row must be a JSON object with named columns, this one is a text"]),
-    (json.dumps(ROWS[0], indent=1) + "\n{", [0, "a.jsonl:5: not valid JSON"]),
+    (json.dumps(ROWS[0], indent=1) + "\n{", [0, "a.jsonl:5: not valid JSON at this line: it is cut off after '{'"]),
+    (pretty([*ROWS, 7]), [0, 1, "a.jsonl:3: a row must be a JSON object with named columns, this one is a number"]),
 ]
 
 
@@ -100,10 +105,66 @@ def test_a_broken_row_comes_out_beside_its_place(tmp_path: Path, data: str, expe
     assert len(found) >= len(expected)
 
 
+FAULTS = [
+    # (a broken line, what is said of it)
+    ('{"a": "끝이 없는 글', 'it is cut off after \'{"a": "끝이 없는 글\''),
+    ('{"a": 1, "b":', 'it is cut off after \'{"a": 1, "b":\''),
+    ('{"a": 1', "it is cut off after '{\"a\": 1'"),
+    ("{'a': 1}", "a column name in double quotes must stand at \"'a': 1}\""),
+    ('{"a" 1}', "a colon is missing before '1}'"),
+    (
+        '{"a": "그는 "예"라고 했다"}',
+        "a comma, or the backslash of a quotation mark in a text, is missing before '예\"라고",
+    ),
+    ('{"a": None}', "no value begins at 'None}'"),
+    ('{"a": "가\t나"}', "a line end, tab or other control character is not escaped at '나\"}'"),
+    ('{"a": "C:\\새 폴더"}', "a backslash that escapes nothing must be doubled at '\\\\새 폴더\"}'"),
+    ('{"a": 1} {"a": 2}', "after the row stands '{\"a\": 2}'"),
+    ('{"a": ' + "[" * 100000, "it is nested too deeply"),
+    ('{"a": ' + "1" * 5000 + "}", "a number in it is too long"),
+]
+
+
+@pytest.mark.parametrize(("line", "why"), FAULTS)
+def test_what_is_wrong_with_a_line_is_said_in_words(tmp_path: Path, line: str, why: str) -> None:
+    (_, _), (_, _), (error, place) = read_rows(written(tmp_path, "a.jsonl", LINES + line + "\n"))
+    assert str(error).startswith(f"{place}: the line is not valid JSON: {why}")
+    assert "Expecting" not in str(error)
+    assert len(str(error)) < 300
+
+
+RAWS = [
+    # (data, the text of each row that cannot be read, as it stands in the file)
+    (LINES + '{"a": 1, \r\n', ['{"a": 1,']),
+    (LINES + '[1, "둘"]\n"글"\n7\nnull\n', ['[1, "둘"]', '"글"', "7", "null"]),
+    ('[{"a": 1}, [1,\n 2], "글", null]', ["[1,\n 2]", '"글"', "null"]),
+    ('[\n{"a": 1},\n{"a": 2\n{"a": 3}]', ['{"a": 2\n{"a": 3}]']),
+    ('[{"a": 1} {"a": 2}]', ['{"a": 2}]']),
+    ('[{"a": 1}]\n{"a": 2}', ['{"a": 2}']),
+    (LINES.encode() + '{"text": "똠방각하"}'.encode("cp949"), ['{"text": "똠방각하"}']),
+    (LINES.encode() + b'{"a": "\xff\xff"}', ['{"a": "\\xff\\xff"}']),
+]
+
+
+@pytest.mark.parametrize(("data", "raws"), RAWS)
+def test_no_row_loses_its_text(tmp_path: Path, data: str | bytes, raws: list[str]) -> None:
+    found = [row for row, _ in read_rows(written(tmp_path, "a.jsonl", data)) if isinstance(row, DataError)]
+    assert [error.values["raw"] for error in found] == raws
+
+
+LAYOUTS = [json.dumps(ROWS * 4), pretty(ROWS * 4), json.dumps(ROWS * 4, indent=0), "\n".join(map(pretty, ROWS * 4))]
+
+
+@pytest.mark.parametrize("data", LAYOUTS)
+def test_a_place_in_a_document_is_the_number_of_its_row(tmp_path: Path, data: str) -> None:
+    places = [place for _, place in read_rows(written(tmp_path, "arr.jsonl", data))]
+    assert places == [f"arr.jsonl:{number}" for number in range(1, 9)]
+
+
 def test_a_broken_line_says_where_and_what_to_do(tmp_path: Path) -> None:
     rows = list(read_rows(written(tmp_path, "seed.jsonl", LINES * 8 + "{broken}\n")))
     assert str(rows[16][0]) == (
-        "seed.jsonl:17: the line is not valid JSON (Expecting property name enclosed in double quotes, column 2). "
+        "seed.jsonl:17: the line is not valid JSON: a column name in double quotes must stand at 'broken}'. "
         "Mend or remove it, or let `prepare` drop and count such rows with `on_error: skip`."
     )
 

@@ -11,8 +11,10 @@ import pytest
 
 from seodang.data import survey as surveying
 from seodang.data.formats import Alpaca
-from seodang.data.survey import Sample, answers_of, percentiles, survey
+from seodang.data.formats import Text as Text_
+from seodang.data.survey import Sample, answers_of, named, open_source, percentiles, survey
 from seodang.errors import DataError
+from seodang.recipe import Source
 from seodang.records import Conversation, Labelled, Message, Preference, Prompt, Record, Text
 
 ROWS: list[Any] = [
@@ -79,6 +81,39 @@ def test_an_undecidable_file_is_still_surveyed(tmp_path: Path) -> None:
     assert found.rows == 2
     assert dict(found.columns["label"]) == {"number": 1}
     assert dict(found.defects) == {"unreadable": 1}
+
+
+NO_ROW = [
+    ("{broken\n{too", r"^c\.json:1: the line is not valid JSON: .* at 'broken'\. Mend or remove it"),
+    ('[1, "둘"]', r"^c\.json:1: a row must be a JSON object with named columns, this one is a number"),
+    ("[]", r"^c\.json: there are no rows in the file\."),
+]
+
+
+@pytest.mark.parametrize(("data", "said"), NO_ROW)
+def test_a_file_without_a_row_that_can_be_read_raises(tmp_path: Path, data: str, said: str) -> None:
+    (tmp_path / "c.json").write_text(data, encoding="utf-8")
+    with pytest.raises(DataError, match=said):
+        survey(tmp_path / "c.json")
+
+
+NAMES = [
+    (["x/a.jsonl", "y/b.jsonl"], ["a.jsonl", "b.jsonl"]),
+    (["x/a.jsonl", "y/a.jsonl"], ["x/a.jsonl", "y/a.jsonl"]),
+    (["x/a.jsonl", None, None], ["a.jsonl", "runs/mine", "runs/mine"]),
+]
+
+
+@pytest.mark.parametrize(("paths", "names"), NAMES)
+def test_what_the_places_of_a_source_are_called_after(paths: list[str | None], names: list[str]) -> None:
+    sources = [Source(path=path) if path else Source(run="runs/mine") for path in paths]
+    assert named(sources) == list(zip(sources, names, strict=True))
+
+
+def test_opens_a_source_under_its_name_and_in_its_format(path: Path) -> None:
+    reading = open_source(Source(path=str(path), format=Text_()), "x/a.jsonl")
+    assert reading.decision.format == Text_()
+    assert next(reading.items).place == "x/a.jsonl:1"
 
 
 def test_a_file_that_cannot_be_read_raises(tmp_path: Path) -> None:

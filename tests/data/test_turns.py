@@ -42,6 +42,12 @@ def test_the_table_knows_only_the_records_roles_in_lower_case() -> None:
     assert all(name == name.lower().strip() for name in turns.ROLE_NAMES)
 
 
+def test_an_error_tells_only_the_main_names() -> None:
+    told = turns._TOLD.split(", ")
+    assert len(told) <= 10
+    assert {turns.ROLE_NAMES[name] for name in told} == set(ROLES)
+
+
 CONTENTS = [
     ({"role": "user", "content": "질문"}, Message("user", "질문")),
     ({"from": "human", "value": "질문"}, Message("user", "질문")),
@@ -64,7 +70,10 @@ def test_contents(turn: dict[str, Any], message: Message) -> None:
 
 
 WRONG = [
-    ({"role": "bing", "content": "안녕"}, "unknown role 'bing' (known: system, developer, 시스템, user"),
+    (
+        {"role": "bing", "content": "안녕"},
+        "unknown role 'bing' (known: user, human, 사용자, assistant, gpt, 챗봇, system, 시스템, tool).",
+    ),
     ({"role": None, "content": "안녕"}, "unknown role None"),
     ({"role": 1, "content": "안녕"}, "unknown role 1"),
     ({"role": "user", "content": None}, "the user turn has no text in `content`"),

@@ -1,6 +1,7 @@
 """`seodang check`: the audit of a recipe and its whole data set before anything is paid for. No torch in here.
 
-For a stage that trains on conversations or pairs every row is encoded as the trainer will see it. An input that another
+For a stage that trains on conversations or pairs every row is encoded as the trainer will see it; for `prepare` every
+row is read and parsed. An input that another
 stage has not made yet is said and is no failure; a broken threshold is a problem, and `check` and `run` end with 1.
 """
 
@@ -14,9 +15,10 @@ from typing import Any
 
 from seodang import runs
 from seodang.data.dataset import TrainingRows, training_rows
+from seodang.data.survey import named, open_source
 from seodang.encoding import Encoded
 from seodang.errors import CheckFailed, DataError
-from seodang.recipe import DPO, SFT, Stage
+from seodang.recipe import DPO, SFT, Prepare, Source, Stage
 
 NAMED = ("path", "run", "train", "name_or_path", "tokenizer")
 """Keys that name what a stage reads."""
@@ -51,6 +53,8 @@ def check(recipe: Stage) -> Audit:
     _require_files(recipe)
     if not isinstance(recipe, (SFT, DPO)):
         audit.facts["reads"] = ", ".join(dict.fromkeys(_values(recipe.model_dump(mode="json"), NAMED)))
+    if isinstance(recipe, Prepare):
+        _audit_sources(recipe, audit)
     if isinstance(recipe, (SFT, DPO)) and not audit.pending:
         _audit_rows(recipe, training_rows(recipe), audit)
     return audit
@@ -79,13 +83,41 @@ def _values(data: Any, keys: Sequence[str]) -> list[str]:
     return [found for value in data for found in _values(value, keys)] if isinstance(data, list) else []
 
 
+def _audit_sources(recipe: Prepare, audit: Audit) -> None:
+    missing = missing_runs(recipe)
+    for number, (source, name) in enumerate(named(recipe.sources), 1):
+        if source.run not in missing:
+            audit.facts[f"source {number}"] = _source_fact(source, name)
+
+
+def _source_fact(source: Source, name: str) -> str:
+    """What one source of `prepare` holds. Raises the error of a row that its run would stop at."""
+    reading = open_source(source, name)
+    rows, bad, first = 0, 0, ""
+    for item in reading.items:
+        rows += 1
+        if isinstance(item.found, DataError):
+            if source.on_error == "stop":
+                raise item.found
+            bad, first = bad + 1, first or item.fault
+    told = f"{name}: {rows:,} rows, {reading.decision}"
+    return f"{told}; {bad:,} cannot be read and are dropped, the first: {first}" if bad else told
+
+
+def _split(recipe: SFT | DPO, rows: TrainingRows) -> str:
+    told, share = f"{len(rows.train)} train, {len(rows.eval)} eval", recipe.data.eval
+    if rows.eval or not isinstance(share, float) or not share:
+        return told
+    return f"{told} (the share {share:g} of {len(rows.train)} rows held out none)"
+
+
 def _audit_rows(recipe: SFT | DPO, rows: TrainingRows, audit: Audit) -> None:
     ledger, facts = rows.ledger.close(), supervision(rows)
     trained = f"{facts['trained_tokens']:,} ({facts['trained_share']:.0%})"
     low, middle, high = facts["length"]
     limit = recipe.data.max_length
     audit.facts["rows"] = runs.ledger_line(ledger)
-    audit.facts["split"] = f"{len(rows.train)} train, {len(rows.eval)} eval"
+    audit.facts["split"] = _split(recipe, rows)
     audit.facts["tokens"] = f"{facts['tokens']:,} of which trained {trained}"
     audit.facts["length"] = f"{low} … {middle} … {high} tokens (shortest, median, longest; limit {limit})"
     audit.facts["stop"] = (

@@ -6,6 +6,7 @@ the process, so that `run` trains on exactly the rows that its check has counted
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,10 @@ from seodang.chats import make_chat
 from seodang.data import formats
 from seodang.data.dedup import held_out
 from seodang.data.reading import open_records
-from seodang.encoding import Chat, Encoded
+from seodang.encoding import IGNORED, Chat, Encoded, asks
 from seodang.errors import DataError
 from seodang.recipe import DPO, SFT, TrainData
-from seodang.records import Conversation, Preference, Prompt, Record
+from seodang.records import Conversation, Preference, Prompt, Record, turns
 from seodang.runs import Ledger
 from seodang.tokenization import load_light
 from seodang.tuning.specs import locate
@@ -103,7 +104,7 @@ def _records(path: Path, data: TrainData, reads: str, ledger: Ledger) -> list[Re
         if isinstance(item.found, DataError):
             if data.on_error == "stop":
                 raise item.found
-            ledger.drop("malformed", {"source": item.place, "row": item.row, "error": str(item.found)})
+            ledger.drop(item.reason, item.dropped())
         elif isinstance(item.found, READS[reads]):
             found.append(item.found)
         else:
@@ -131,27 +132,36 @@ _WAY_OUT = {
 
 def encode_rows(rows: Rows, chat: Chat, data: TrainData) -> TrainingRows:
     """Conversations → training rows under `max_length`; a longer one is dropped and counted, or stops the run."""
-    found = TrainingRows(chat, [], [], [], rows.ledger)
-    for part, records in ((found.train, rows.train), (found.eval, rows.eval)):
-        for record in records:
-            row = chat.encode(record)  # type: ignore[arg-type]
-            if _fits(len(row.input_ids), record, data, rows.ledger):
-                part.append(row)
-                if part is found.train:
-                    found.records.append(record)
-    return found
+
+    def encode(record: Any) -> tuple[Encoded, int]:
+        row = chat.encode(record)
+        return row, len(row.input_ids)
+
+    return _encode(rows, chat, data, encode)
 
 
 def encode_pairs(rows: Rows, chat: Chat, data: TrainData) -> TrainingRows:
     """Preference pairs → ids under `max_length`; pairs whose two sides are one text are dropped and counted."""
+
+    def encode(record: Any) -> tuple[EncodedPair, int]:
+        pair = EncodedPair(*chat.encode_preference(record), source=record.source)
+        return pair, pair.length
+
+    return _encode(rows, chat, data, encode)
+
+
+def _encode(rows: Rows, chat: Chat, data: TrainData, encode: Callable[[Any], tuple[Any, int]]) -> TrainingRows:
     found = TrainingRows(chat, [], [], [], rows.ledger)
     for part, records in ((found.train, rows.train), (found.eval, rows.eval)):
         for record in records:
-            pair = EncodedPair(*chat.encode_preference(record), source=record.source)  # type: ignore[arg-type]
-            if pair.chosen == pair.rejected:
+            if not asks(turns(record)):
+                rows.ledger.drop("no_question", record.to_row())
+                continue
+            row, length = encode(record)
+            if isinstance(row, EncodedPair) and row.chosen == row.rejected:
                 rows.ledger.drop("chosen_equals_rejected", record.to_row())
-            elif _fits(pair.length, record, data, rows.ledger):
-                part.append(pair)
+            elif _fits(length, record, data, rows.ledger):
+                part.append(row)
                 if part is found.train:
                     found.records.append(record)
     return found
@@ -234,16 +244,27 @@ def tokenizer_path(recipe: Any) -> str:
     return named
 
 
-def sample_row(rows: TrainingRows, source: str | None = None) -> tuple[Encoded, Record]:
-    """One training row to look at: the first, or the one with this source."""
+def sample_rows(rows: TrainingRows, source: str | None = None) -> list[tuple[str, Encoded]]:
+    """One training row to look at, the first or the one with this source: (title, row); a pair is two rows."""
     for index, record in enumerate(rows.records):
         if source is None or record.source == source:
             row = rows.train[index]
-            return (row if isinstance(row, Encoded) else _chosen_row(rows.chat, record)), record
-    raise DataError("There is no training row with the source {source}.", source=source)
+            return [("", row)] if isinstance(row, Encoded) else _two_sides(row)
+    raise DataError(
+        "There is no training row with the source {source}{why}. `--row` takes a source as `file.jsonl:17`.",
+        source=source,
+        why=_why_not(rows, source),
+    )
 
 
-def _chosen_row(chat: Chat, record: Record) -> Encoded:
-    assert isinstance(record, Preference)
-    prompt, chosen, _ = chat.encode_preference(record)
-    return Encoded(prompt + chosen, [-100] * len(prompt) + chosen, source=record.source)
+def _two_sides(pair: EncodedPair) -> list[tuple[str, Encoded]]:
+    unseen = [IGNORED] * len(pair.prompt)
+    sides = (("chosen", pair.chosen), ("rejected", pair.rejected))
+    return [(title, Encoded(pair.prompt + ids, unseen + ids, source=pair.source)) for title, ids in sides]
+
+
+def _why_not(rows: TrainingRows, source: str | None) -> str:
+    dropped = next((row["reason"] for row in rows.ledger.rows if row.get("source") == source), None)
+    if dropped:
+        return f": it is dropped ({dropped})"
+    return ": it is held out for evaluation" if any(row.source == source for row in rows.eval) else ""

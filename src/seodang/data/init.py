@@ -20,7 +20,7 @@ from seodang import runs
 from seodang.chats import make_chat
 from seodang.data.formats import Known
 from seodang.data.survey import Survey, survey
-from seodang.encoding import Chat
+from seodang.encoding import Chat, asks
 from seodang.errors import DataError, ModelError, RunError
 from seodang.model_template import thinks
 from seodang.records import Conversation, Preference, Record, turns
@@ -154,7 +154,7 @@ def _prepare(surveys: Sequence[Survey]) -> str:
             "stage: prepare",
             "sources:",
             *(line for found in surveys for line in _source(found)),
-            "normalize: true                # NFC on Hangul, line ends, zero-width characters, outer white space",
+            "normalize: true                # NFC on Hangul, line ends, outer white space; U+200B and U+FEFF removed",
             "filters: [empty]               # further: length, hangul_share, prompt_equals_answer, contains, …",
             'dedup: {"on": conversation}    # rows that differ only in a number or a name are no duplicates',
             f"eval: {share:<25}# {why}",
@@ -174,7 +174,7 @@ def _source(found: Survey) -> list[str]:
     ]
     if found.unusable:
         first = found.first.get("malformed") or found.first["unreadable"]
-        why = first.splitlines()[0].partition(". ")[0]
+        why = first.splitlines()[0].removesuffix(".")
         lines.append(f"    on_error: skip             # {found.unusable} rows are dropped and counted: {why}")
     return lines
 
@@ -251,7 +251,7 @@ def _max_length(surveys: Sequence[Survey], base: Base) -> tuple[int, str]:
 
 def _to_encode(found: Survey) -> tuple[list[Record], list[Record]]:
     """The longest records in characters, and records spread evenly over the file."""
-    records = found.sample.records
+    records = [record for record in found.sample.records if asks(turns(record))]  # the others are never trained
     by_size = sorted(records, key=lambda record: -sum(len(message.content) for message in turns(record)))
     return by_size[:LONG_ROWS], records[:: max(1, len(records) // SPREAD_ROWS)]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from seodang.data.reading import MALFORMED, UNREADABLE
 from seodang.data.survey import Survey, percentiles, survey
 from seodang.runs import dump_json
 
@@ -14,10 +15,11 @@ _CONTAINERS = {
     "text": "plain text, one per line",
 }
 _LINE = 110
+_WAY_OUT = "`prepare` stops at rows that are unreadable or malformed; `on_error: skip` drops and counts them."
 
 
 def inspect(path: str) -> dict[str, Any]:
-    """Everything that is told about a file, ready for JSON. Raises DataError where it cannot be read at all."""
+    """Everything that is told about a file, ready for JSON. Raises DataError where no row of it can be read."""
     found = survey(path)
     container, decision = found.container, found.decision
     return {
@@ -84,6 +86,8 @@ def _texts(found: dict[str, Any]) -> list[str]:
 
 def _defects(found: dict[str, Any]) -> list[str]:
     lines = [f"  {name:<22} {entry['rows']:>7,}  first: {entry['first']}" for name, entry in found["defects"].items()]
+    if {UNREADABLE, MALFORMED} & found["defects"].keys():
+        lines.append(f"  {_WAY_OUT}")
     lines += [f"  repair {name:<15} {count:>7,}" for name, count in found["repairs"].items()]
     return ["", "defects", *(lines or ["  none found"])]
 

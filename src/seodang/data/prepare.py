@@ -6,7 +6,6 @@ of its prompt. Parsing and judging are pure functions of one row; counts of seve
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,14 +14,15 @@ from typing import Any
 from seodang import runs
 from seodang.data.dedup import DedupIndex, held_out, key
 from seodang.data.judge import SAME_SIDES, judge
-from seodang.data.reading import Item, Reading, open_records
+from seodang.data.reading import MALFORMED, UNREADABLE, Item, Reading
+from seodang.data.survey import named, open_source
 from seodang.errors import DataError
 from seodang.progress import progress
 from seodang.recipe import Prepare, Source
 from seodang.records import Conversation, Record
 from seodang.runs import Ledger, Run
 
-UNREADABLE, MALFORMED, DUPLICATE = "unreadable", "malformed", "duplicate"
+DUPLICATE = "duplicate"
 KINDS = {"messages": "conversations", "preference": "preference pairs", "prompt": "prompts", "text": "plain texts"}
 
 
@@ -67,7 +67,7 @@ def run(recipe: Prepare, folder: Run) -> dict[str, Any]:
     folder.write_rows(runs.TRAIN, (record.to_row() for record in prepared.train))
     folder.write_rows(runs.EVAL, (record.to_row() for record in prepared.eval))
     folder.write_rows(runs.DROPPED, (row for tally in prepared.tallies for row in tally.ledger.rows))
-    return report(prepared)
+    return report(prepared) | {"warnings": warnings(recipe, prepared)}
 
 
 def prepare(recipe: Prepare) -> Prepared:
@@ -75,8 +75,8 @@ def prepare(recipe: Prepare) -> Prepared:
     prepared = Prepared()
     index = DedupIndex(recipe.dedup.on) if recipe.dedup else None
     with progress("prepare") as advance:
-        for source, name in zip(recipe.sources, _names(recipe.sources), strict=True):
-            tally = Tally(name, _open(source, name))
+        for source, name in named(recipe.sources):
+            tally = Tally(name, open_source(source, name))
             prepared.tallies.append(tally)
             _require_one_kind(prepared.tallies)
             for item in tally.reading.items:
@@ -92,8 +92,7 @@ def _take(item: Item, recipe: Prepare, source: Source, prepared: Prepared, index
     if isinstance(item.found, DataError):
         if source.on_error == "stop":
             raise item.found
-        row = {"source": item.place, "error": str(item.found), "row": item.row}
-        tally.ledger.drop(UNREADABLE if item.row is None else MALFORMED, row)
+        tally.ledger.drop(item.reason, item.dropped())
         return
     record, repairs, reason = judge(item.found, recipe.filters, recipe.normalize)
     tally.repairs.update(repairs)
@@ -108,26 +107,6 @@ def _take(item: Item, recipe: Prepare, source: Source, prepared: Prepared, index
     (prepared.eval if recipe.eval and held_out(record, recipe.eval) else prepared.train).append(record)
     if isinstance(record, Conversation):
         prepared.answers[key(record, "prompt")] += 1
-
-
-def _names(sources: Sequence[Source]) -> list[str]:
-    """What places are called after: a file's own name, its path as written where two share a name, or the run."""
-    files = Counter(os.path.basename(source.path) for source in sources if source.path)
-    named = [(source, os.path.basename(source.path or "")) for source in sources]
-    return [str(source.run or (source.path if files[name] > 1 else name)) for source, name in named]
-
-
-def _open(source: Source, name: str) -> Reading:
-    if source.path:
-        return open_records(source.path, source.format, name)
-    path = runs.finished_run(str(source.run), "sources.run") / runs.TRAIN
-    if not path.exists():
-        raise DataError(
-            "sources: the run {run} holds no {file}. Name a run that makes rows (prepare, generate, pairs).",
-            run=source.run,
-            file=runs.TRAIN,
-        )
-    return open_records(path, source.format, f"{name}/{path.name}", keeps_source=True)
 
 
 def _require_one_kind(tallies: Sequence[Tally]) -> None:
@@ -189,3 +168,13 @@ def report(prepared: Prepared) -> dict[str, Any]:
         "repairs": dict(sorted(repairs.items())),
         "sources": [tally.to_report() for tally in prepared.tallies],
     }
+
+
+def warnings(recipe: Prepare, prepared: Prepared) -> list[str]:
+    """What is no error and yet not what the recipe seems to want, a sentence each."""
+    if not recipe.eval or prepared.eval:
+        return []
+    return [
+        f"No row is held out: `eval: {recipe.eval:g}` of {len(prepared.train)} rows chose none by the hash of their "
+        "prompts, so nothing measures the loss on unseen rows. Raise `eval`, or write `eval: 0`."
+    ]

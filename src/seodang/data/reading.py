@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
 from seodang.data.formats import Auto, Decision, Format, Known, settle
 from seodang.data.sources import Container, Row, read_rows, sniff
@@ -17,15 +18,38 @@ from seodang.records import Record
 
 EVIDENCE_ROWS = 1000
 """How many rows from the start of a file decide its format."""
+UNREADABLE, MALFORMED = "unreadable", "malformed"
+"""Why a row is no record: it is no JSON object · it is one, but not in the format of its file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One row: the record it is, or the error that it is, where it stands, and the row itself where it is JSON."""
+    """One row: the record it is, or the error that it is, where it stands, and the row itself where it is an object."""
 
     found: Record | DataError
     place: str
     row: Row | None
+
+    @property
+    def reason(self) -> str:
+        """Why it is dropped where `found` is an error."""
+        return UNREADABLE if self.row is None else MALFORMED
+
+    @property
+    def fault(self) -> str:
+        """What is wrong, without the advice that is for those who stop; empty for a record."""
+        if not isinstance(self.found, DataError):
+            return ""
+        text = self.found.text.removesuffix(" {way_out}")
+        return text.format(**self.found.values) if self.found.values else text
+
+    def dropped(self) -> dict[str, Any]:
+        """The entry for dropped.jsonl: place, fault, and the row, or its text as `raw` where it is no object."""
+        entry = {"source": self.place, "error": self.fault}
+        if self.row is not None:
+            return entry | {"row": self.row}
+        values = self.found.values if isinstance(self.found, DataError) else {}
+        return entry | {"raw": values.get("raw")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +83,15 @@ def open_records(
     return Reading(path, container, decision, _items(named, decision.format, keeps_source))
 
 
+def _at(error: DataError, place: str) -> DataError:
+    """The same error under the name by which the place is told."""
+    return DataError(error.text, **error.values | {"where": place})
+
+
 def _items(rows: Iterable[tuple[Row | DataError, str]], form: Known, keeps_source: bool) -> Iterator[Item]:
     for row, place in rows:
         if isinstance(row, DataError):
-            yield Item(row, place, None)
+            yield Item(_at(row, place), place, None)
             continue
         try:
             record = form.parse(row, place)

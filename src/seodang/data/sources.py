@@ -1,10 +1,12 @@
-"""Rows out of a file, each with the place it came from ("seed.jsonl:17").
+"""Rows out of a file, each with the place it came from: "seed.jsonl:17" is row 17.
 
 Read now: JSON lines, a JSON array, JSON objects one after the other (pretty-printed or not), and `.txt` with one text
 per line; UTF-8 with or without a byte-order mark; any line ends. What a file is decides its content, not its name:
 a `.jsonl` that holds one array is an array. Everything else is one `DataError` that says what it is and what to do.
 
-A row that cannot be read comes out as a `DataError` beside its place, so that the caller stops or counts it.
+A place is the line for JSON lines and texts, and the number of the row for an array or for objects, however they are
+laid out. A row that cannot be read comes out as a `DataError` beside its place, so that the caller stops or counts it;
+`error.values["raw"]` is its text as it stands in the file.
 """
 
 from __future__ import annotations
@@ -38,6 +40,18 @@ _BOM = b"\xef\xbb\xbf"
 _HEAD = 1 << 16
 _SPACE = re.compile(r"\s*")
 _WAY_OUT = "Mend or remove it, or let `prepare` drop and count such rows with `on_error: skip`."
+_SHOWN = 24
+_FAULTS = (
+    ("Expecting value", "no value begins at"),
+    ("Expecting property name", "a column name in double quotes must stand at"),
+    ("Illegal trailing comma", "a comma too many at"),
+    ("Expecting ':'", "a colon is missing before"),
+    ("Expecting ','", "a comma, or the backslash of a quotation mark in a text, is missing before"),
+    ("Invalid control character", "a line end, tab or other control character is not escaped at"),
+    ("Invalid \\", "a backslash that escapes nothing must be doubled at"),
+    ("Extra data", "after the row stands"),
+)
+"""How the messages of `json` begin → the same for a reader, followed by the text there."""
 _READS = "seodang reads JSON lines, a JSON array, and .txt files with one text per line"
 
 
@@ -174,14 +188,14 @@ def _line_rows(path: Path, container: Container) -> Iterator[tuple[Row | DataErr
 
 def _line_row(raw: bytes, place: str) -> Row | DataError:
     try:
-        row = json.loads(raw.decode("utf-8"), parse_constant=_no_number)
+        text = raw.decode("utf-8").strip()
+        row = json.loads(text, parse_constant=_no_number)
     except UnicodeDecodeError as error:
         return _not_utf8(place, raw, error)
     except (ValueError, RecursionError) as error:
-        return DataError(
-            "{where}: the line is not valid JSON ({why}). {way_out}", where=place, why=_why(error), way_out=_WAY_OUT
-        )
-    return row if isinstance(row, dict) else _not_object(row, place)
+        told = "{where}: the line is not valid JSON: {why}. {way_out}"
+        return DataError(told, where=place, why=_why(error), way_out=_WAY_OUT, raw=text)
+    return row if isinstance(row, dict) else _not_object(row, place, text)
 
 
 def _text_rows(path: Path, container: Container) -> Iterator[tuple[Row | DataError, str]]:
@@ -197,24 +211,24 @@ def _text_rows(path: Path, container: Container) -> Iterator[tuple[Row | DataErr
 
 
 def _document_rows(path: Path, container: Container) -> Iterator[tuple[Row | DataError, str]]:
-    """The members of an array, or objects one after the other, each with the line where it begins.
+    """The members of an array, or objects one after the other, each with its number, so that the layout is free.
 
-    A mistake ends the reading: nothing says where the next row would begin.
+    A mistake ends the reading, for nothing says where the next row would begin; its place is its line.
     """
     text = _text(path)
     array = container.kind == "array"
     decode = json.JSONDecoder(parse_constant=_no_number).raw_decode
-    line, last = 1, 0
+    number = 0
     at = _space(text, text.index("[") + 1 if array else 0)
     while at < len(text) and not (array and text[at] == "]"):
-        line, last = line + text.count("\n", last, at), at
-        place = f"{path.name}:{line}"
+        number += 1
+        place = f"{path.name}:{number}"
         try:
             row, end = decode(text, at)
         except (ValueError, RecursionError) as error:
-            yield _torn(path, text, getattr(error, "pos", at), _why(error))
+            yield _torn(path, text, at, error)
             return
-        yield row if isinstance(row, dict) else _not_object(row, place), place
+        yield row if isinstance(row, dict) else _not_object(row, place, text[at:end]), place
         at = _space(text, end)
         if array and at < len(text) and text[at] != "]":
             if text[at] != ",":
@@ -230,9 +244,13 @@ def _space(text: str, at: int) -> int:
     return found.end() if found else at
 
 
-def _torn(path: Path, text: str, at: int, why: str) -> tuple[DataError, str]:
+def _torn(path: Path, text: str, start: int, fault: Exception | str) -> tuple[DataError, str]:
+    """The error of a document with a mistake, and its line. What is not read, from `start` on, is its `raw`."""
+    at = getattr(fault, "pos", start)
     place = f"{path.name}:{text.count(chr(10), 0, at) + 1}"
-    return DataError("{where}: not valid JSON ({why}); no row after this one is read.", where=place, why=why), place
+    why = _why(fault) if isinstance(fault, Exception) else fault
+    told = "{where}: not valid JSON at this line: {why}; no row after it is read."
+    return DataError(told, where=place, why=why, raw=text[start:].strip()), place
 
 
 def _text(path: Path) -> str:
@@ -247,23 +265,35 @@ def _text(path: Path) -> str:
 def _not_utf8(place: str, raw: bytes, error: UnicodeDecodeError) -> DataError:
     try:
         raw.decode("cp949")
-        guess = "it reads as CP949: `iconv -f CP949 -t UTF-8 FILE`"
+        codec, guess = "cp949", "it reads as CP949: `iconv -f CP949 -t UTF-8 FILE`"
     except UnicodeDecodeError:
-        guess = "save it as UTF-8"
+        codec, guess = "utf-8", "save it as UTF-8"
     return DataError(
-        "{where}: not UTF-8 (byte 0x{byte:02x}); {guess}.", where=place, byte=raw[error.start], guess=guess
+        "{where}: not UTF-8 (byte 0x{byte:02x}); {guess}.",
+        where=place,
+        byte=raw[error.start],
+        guess=guess,
+        raw=raw.decode(codec, "backslashreplace").strip(),
     )
 
 
-def _not_object(row: Any, place: str) -> DataError:
+def _not_object(row: Any, place: str, raw: str) -> DataError:
     names = {list: "a list", str: "a text", int: "a number", float: "a number", bool: "true or false"}
     return DataError(
         "{where}: a row must be a JSON object with named columns, this one is {what}. {way_out}",
         where=place,
         what=names.get(type(row), "null"),
         way_out=_WAY_OUT,
+        raw=raw,
     )
 
 
 def _why(error: Exception) -> str:
-    return f"{error.msg}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else "nested too deeply"
+    """What is wrong, in words, with the text where it is."""
+    if not isinstance(error, json.JSONDecodeError):
+        return "it is nested too deeply" if isinstance(error, RecursionError) else "a number in it is too long"
+    text, at = error.doc, error.pos
+    if error.msg.startswith("Unterminated") or not text[at:].strip():
+        return f"it is cut off after {text.rstrip()[-_SHOWN:]!r}"
+    what = next((what for start, what in _FAULTS if error.msg.startswith(start)), "a mistake at")
+    return f"{what} {text[at : at + _SHOWN].strip()!r}"

@@ -1,22 +1,28 @@
-"""What is in a file, in one pass: columns, lengths, scripts, defects, samples. `inspect` shows it, `init` uses it."""
+"""What is in a file, in one pass: columns, lengths, scripts, defects, samples. `inspect` shows it, `init` uses it.
+
+Here too: the sources of a `prepare` recipe as `prepare` opens them, so that its check reads what its run will read.
+"""
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from seodang import runs
 from seodang.data.dedup import DedupIndex
 from seodang.data.filters import Empty, EndsWithColon, PromptEqualsAnswer
 from seodang.data.formats import Decision
 from seodang.data.judge import judge
-from seodang.data.reading import Item, open_records
+from seodang.data.reading import MALFORMED, UNREADABLE, Item, Reading, open_records
 from seodang.data.sources import Container, read_rows, sniff
 from seodang.errors import DataError
 from seodang.korean.register import is_polite
 from seodang.korean.script import Shares, shares
+from seodang.recipe import Source
 from seodang.records import Conversation, Labelled, Preference, Record, Text, Unpaired, turns
 
 FILTERS = (Empty(), PromptEqualsAnswer(), EndsWithColon())
@@ -68,7 +74,7 @@ class Survey:
     @property
     def unusable(self) -> int:
         """Rows that are no record at all, which `prepare` stops at by default."""
-        return self.defects["unreadable"] + self.defects["malformed"]
+        return self.defects[UNREADABLE] + self.defects[MALFORMED]
 
     def note(self, defect: str, place: str) -> None:
         """Count a defect."""
@@ -86,7 +92,7 @@ class Survey:
 
 
 def survey(path: str | Path) -> Survey:
-    """Look at every row of a file. Raises DataError only where the file cannot be read at all."""
+    """Look at every row of a file. Raises DataError only where the file cannot be read at all, or none of its rows."""
     path = Path(path)
     found = Survey(path, sniff(path))
     index = DedupIndex()
@@ -98,9 +104,11 @@ def survey(path: str | Path) -> Survey:
             found.columns.setdefault(name, Counter())[_type(value)] += 1
         if isinstance(item.found, DataError):
             if item.row is None or found.decision:
-                found.note("unreadable" if item.row is None else "malformed", str(item.found))
+                found.note(item.reason, item.fault)
         else:
             _judge(item.found, item.place, found, index)
+    if found.rows == found.defects[UNREADABLE]:
+        raise DataError("{why}", why=found.undecided)
     return found
 
 
@@ -157,3 +165,27 @@ def percentiles(values: Sequence[int]) -> dict[str, int]:
         return {}
     ranks = {"p5": 0.05, "p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
     return {name: ordered[min(len(ordered) - 1, int(rank * len(ordered)))] for name, rank in ranks.items()}
+
+
+def named(sources: Sequence[Source]) -> list[tuple[Source, str]]:
+    """Each source with the name of its places: that of its file, its path where two share one, or its run."""
+    names = [os.path.basename(source.path or "") for source in sources]
+    files = Counter(name for name in names if name)
+    return [
+        (source, str(source.run or (source.path if files[name] > 1 else name)))
+        for source, name in zip(sources, names, strict=True)
+    ]
+
+
+def open_source(source: Source, name: str) -> Reading:
+    """A source of `prepare`, open. Raises DataError where it cannot be read, or its run holds no rows."""
+    if source.path:
+        return open_records(source.path, source.format, name)
+    path = runs.finished_run(str(source.run), "sources.run") / runs.TRAIN
+    if not path.exists():
+        raise DataError(
+            "sources: the run {run} holds no {file}. Name a run that makes rows (prepare, generate, pairs).",
+            run=source.run,
+            file=runs.TRAIN,
+        )
+    return open_records(path, source.format, f"{name}/{path.name}", keeps_source=True)

@@ -25,6 +25,8 @@ ROLE_NAMES = {
     for name in names.split()
 }
 """Every known name of a role, in lower case → the role."""
+_TOLD = "user, human, 사용자, assistant, gpt, 챗봇, system, 시스템, tool"
+"""The names that an error tells: a role's own, and its most common others."""
 
 NO_INPUT = frozenset({"", "입력없음", "입력 없음", "<noinput>", "<no input>", "noinput", "nan"})
 """What sets write, in lower case, where an instruction has no input."""
@@ -60,7 +62,7 @@ def _role(name: Any, source: str) -> str:
     if role is None and isinstance(name, str):
         role = ROLE_NAMES.get(name.strip().lower())
     if role is None:
-        raise row_error(source, f"unknown role {name!r} (known: {', '.join(ROLE_NAMES)})")
+        raise row_error(source, f"unknown role {name!r} (known: {_TOLD})")
     return role
 
 

@@ -28,6 +28,7 @@ from seodang.runs import DROPPED, Run, dump_json
 from seodang.spans import previews
 from seodang.tuning import reference
 from seodang.tuning.model import Aim, Loaded, exact_adapters, load_for_training, require_room
+from seodang.tuning.preflight import require_reporter
 from seodang.tuning.reference import Logps, Pair, Reference, answer_logps, largest_difference
 
 STEP0_PAIRS = 8
@@ -51,6 +52,7 @@ def run(recipe: DPO, folder: Run) -> dict[str, Any]:
     Raises DataError where there is nothing to prefer, ModelError where policy and reference are not one model before
     the first step, RunError where a resumed run's reference belongs to something else.
     """
+    require_reporter(recipe.training)
     rows = training_rows(recipe)
     require_preferences(rows.train)
     folder.write_rows(DROPPED, rows.ledger.rows)

@@ -24,6 +24,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 from seodang.errors import ModelError
 from seodang.tokenization import compare, load_light
 from seodang.tuning.adapters import Full
+from seodang.tuning.preflight import output_layer_refused, require_mixture, require_positions
 from seodang.tuning.specs import EightBit, Place, locate
 
 if TYPE_CHECKING:
@@ -226,7 +227,7 @@ def load_for_training(spec: ModelSpec, adapter: Adapter | None, aim: Aim) -> Loa
     Raises ModelError for mixtures that mean nothing.
     """
     place = locate(spec)
-    _require_mixture(spec, place, adapter)
+    require_mixture(spec, place, adapter)
     if spec.merge:
         merged = merge(place, spec, aim.folder / "base")
         spec = spec.model_copy(update={"run": None, "merge": False, "name_or_path": merged, "revision": None})
@@ -235,27 +236,6 @@ def load_for_training(spec: ModelSpec, adapter: Adapter | None, aim: Aim) -> Loa
     if adapter is not None and not isinstance(adapter, Full):
         _add_adapter(loaded, adapter, aim, place.revision)
     return loaded
-
-
-def _require_mixture(spec: ModelSpec, place: Place, adapter: Adapter | None) -> None:
-    if adapter is None and (place.adapter is None or spec.merge):
-        raise ModelError(
-            "adapter: is required, because {base} brings none to continue. Write for example `adapter: {{kind: lora, "
-            "r: 16}}`, or `adapter: full` to train every weight.",
-            base="a merged parent" if spec.merge else place.base,
-        )
-    if adapter is not None and place.adapter is not None and not spec.merge:
-        raise ModelError(
-            "adapter: {folder} is an adapter already. Leave `adapter` out to continue it, or write `merge: true` under "
-            "`model` to put a fresh one on the merged weights.",
-            folder=place.adapter,
-        )
-    if isinstance(adapter, Full) and spec.quantization is not None:
-        raise ModelError(
-            "adapter: `full` trains every weight, and {kind} weights are frozen. Leave `model.quantization` out, or "
-            "train a `lora` adapter.",
-            kind=spec.quantization.kind,
-        )
 
 
 def _add_adapter(loaded: Loaded, adapter: Any, aim: Aim, revision: str | None) -> None:
@@ -268,22 +248,12 @@ def _add_adapter(loaded: Loaded, adapter: Any, aim: Aim, revision: str | None) -
     except ValueError as error:
         raise ModelError("adapter: PEFT refuses it: {why}", why=error) from error
     if isinstance(loaded.model.get_output_embeddings(), BaseTunerLayer):
-        raise ModelError(
-            "adapter.target_modules: the output layer (lm_head) cannot be adapted, because the loss reads its weight "
-            "directly and the adapter would never be trained. Leave it out of the list."
-        )
+        raise output_layer_refused()
 
 
 def require_room(loaded: Loaded, longest: int) -> None:
     """Raise ModelError where the longest row has more tokens than the model has positions."""
-    positions = getattr(loaded.model.config.get_text_config(), "max_position_embeddings", None)
-    if positions is not None and longest > positions:
-        raise ModelError(
-            "The longest row has {longest} tokens, and the model has {positions} positions. Set `data.max_length` to "
-            "{positions} or less.",
-            longest=longest,
-            positions=positions,
-        )
+    require_positions(getattr(loaded.model.config.get_text_config(), "max_position_embeddings", None), longest)
 
 
 @contextmanager

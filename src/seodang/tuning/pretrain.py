@@ -33,6 +33,7 @@ from seodang.tuning.model import (
     require_room,
     tokenizer_of,
 )
+from seodang.tuning.preflight import require_reporter, require_whole_weights
 from seodang.tuning.specs import FreshModel, ModelSpec, locate
 
 Rows = list[list[int]]
@@ -42,6 +43,7 @@ OLD_NAMES = frozenset({"rope_theta", "rope_scaling"})
 
 def run(recipe: Pretrain, folder: Run) -> dict[str, Any]:
     """Train every weight and write `model/` with its tokenizer; returns the report."""
+    require_reporter(recipe.training)
     texts = read_texts(recipe.data)
     folder.write_rows(DROPPED, texts.ledger.rows)
     spec = recipe.model
@@ -111,11 +113,7 @@ def _mistake(key: str, text: str, got: str = "", known: Any = ()) -> RecipeError
 
 
 def _continued(spec: ModelSpec, aim: Aim) -> Loaded:
-    if spec.quantization is not None or (locate(spec).adapter is not None and not spec.merge):
-        raise ModelError(
-            "model: `pretrain` trains every weight, so it needs whole weights in full precision. Leave `quantization` "
-            "out; write `merge: true` to train on from a run with an adapter."
-        )
+    require_whole_weights(spec, locate(spec))
     return load_for_training(spec, Full(), aim)
 
 

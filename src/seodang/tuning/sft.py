@@ -20,6 +20,7 @@ from seodang.recipe import SFT
 from seodang.runs import DROPPED, Run
 from seodang.spans import previews
 from seodang.tuning.model import Aim, Loaded, exact_adapters, load_for_training, require_room
+from seodang.tuning.preflight import require_reporter
 
 
 def run(recipe: SFT, folder: Run) -> dict[str, Any]:
@@ -27,6 +28,7 @@ def run(recipe: SFT, folder: Run) -> dict[str, Any]:
 
     Raises DataError where no row is left, ModelError where the model and the adapter do not fit.
     """
+    require_reporter(recipe.training)
     rows = training_rows(recipe)
     folder.write_rows(DROPPED, rows.ledger.rows)
     aim = Aim(recipe.seed, steps_of(recipe.training, len(rows.train)), folder.path)

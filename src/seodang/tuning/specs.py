@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import difflib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
+from os.path import commonprefix
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -37,6 +39,9 @@ class EightBit(Schema):
     kind: Literal["int8"] = "int8"
 
 
+ATTENTION = ("eager", "sdpa", "flash_attention_2", "flash_attention_3", "flash_attention_4", "flex_attention")
+"""The attention implementations of transformers; any other is a kernel's `owner/name` on the Hub."""
+
 Quantization = Annotated[FourBit | EightBit, Field(discriminator="kind"), by_name]
 
 
@@ -53,9 +58,18 @@ class ModelSpec(Schema):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """`auto`: bfloat16 where the hardware computes it natively, else float32 weights."""
     attn_implementation: str = "sdpa"
+    """`eager`, `sdpa`, `flash_attention_2` (or 3, 4), `flex_attention`, or a kernel's `owner/name` on the Hub."""
     revision: str | None = None
     """Commit of a Hub model; nothing else pins it."""
     trust_remote_code: bool = False
+
+    @field_validator("attn_implementation")
+    @classmethod
+    def _known_attention(cls, value: str) -> str:
+        if value not in ATTENTION and "/" not in value:
+            known = f"(known: {', '.join(ATTENTION)}, or a kernel's `owner/name` on the Hub)"
+            raise ValueError(f"cannot be `{value}`{_guess(value, ATTENTION)} {known}")
+        return value
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -255,14 +269,23 @@ def _coerce(name: str, value: Any, field: dict[str, Any], found: list[str]) -> A
         value = _number(value)
     choices = field.get("choices")
     if choices and isinstance(value, str) and value not in (*choices, field["default"]):
-        near = difflib.get_close_matches(value, choices, 1)
-        rest = f", did you mean `{near[0]}`?" if near else f" (known: {', '.join(choices)})"
-        found.append(f"`{name}` cannot be `{value}`{rest}")
+        guess = _guess(value, choices)
+        found.append(f"`{name}` cannot be `{value}`" + (guess or f" (known: {', '.join(choices)})"))
     for kind in kinds:
         if isinstance(value, _KINDS[kind]) and (kind == "bool" or not isinstance(value, bool)):
             return float(str(value)) if kind == "float" else value
     found.append(f"`{name}` must be {field['type']}, got {value!r}")
     return value
+
+
+def _guess(value: str, known: Sequence[str]) -> str:
+    """The nearest value as a question: of those alike the first that shares the longest beginning, if that is long."""
+    near = difflib.get_close_matches(value, known, 5, cutoff=0.55)
+    if not near:
+        return ""
+    alike = [len(commonprefix([value, name])) for name in known]
+    best = known[alike.index(max(alike))] if max(alike) > 3 else near[0]
+    return f", did you mean `{best}`?"
 
 
 def _number(text: str) -> float | str:

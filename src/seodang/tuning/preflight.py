@@ -1,0 +1,231 @@
+"""What can be refused before any weight is read: the files' own headers and configs decide. No torch in here.
+
+`check` and the loaders ask the same functions, so that what the check lets through is not refused for a reason which it
+could have seen. What only the hardware decides (`model.dtype`) stays with tuning/model.py.
+"""
+
+from __future__ import annotations
+
+import re
+from importlib.util import find_spec
+from pathlib import Path
+
+from seodang.errors import Mistake, ModelError, RecipeError
+from seodang.recipe import DPO, SFT, Pretrain
+from seodang.runs import is_finished, read_json
+from seodang.tokenization import local_folder
+from seodang.tuning.adapters import Adapter, Full
+from seodang.tuning.specs import FreshModel, ModelSpec, Place, Training, locate
+
+REPORTERS = {"tensorboard": ("tensorboard", "tensorboardX"), "wandb": ("wandb",), "trackio": ("trackio",)}
+"""`training.report_to` → the packages of which upstream needs one."""
+FLASH = {
+    "flash_attention_2": ("flash_attn", "flash-attn"),
+    "flash_attention_3": ("flash_attn_interface", "flash-attn-3"),
+    "flash_attention_4": ("flash_attn", "flash-attn-4"),
+}
+"""`model.attn_implementation` → the module that computes it and the package that brings it."""
+POSITIONS = ("max_position_embeddings", "n_positions")
+"""The keys of config.json that say how many positions a model has; the second is GPT-2's and its kin's."""
+OUTPUT_LAYER = "lm_head"
+
+
+def problems_before_loading(recipe: SFT | DPO | Pretrain) -> None:
+    """Raise ModelError or RecipeError for what `run` would refuse later: packages, parent, adapter, its modules.
+
+    A parent run that is not finished yet decides nothing; `check` says of it that it is not made.
+    """
+    require_reporter(recipe.training)
+    spec = recipe.model
+    if isinstance(spec, FreshModel) or (spec.run is not None and not is_finished(Path(spec.run))):
+        return
+    place = locate(spec)
+    local_folder(place.tokenizer, place.revision)
+    if isinstance(recipe, Pretrain):
+        require_whole_weights(spec, place)
+    require_mixture(spec, place, Full() if isinstance(recipe, Pretrain) else recipe.adapter)
+
+
+def require_reporter(training: Training) -> None:
+    """Raise RecipeError where `training.report_to` names a tracker whose package is not installed."""
+    packages = REPORTERS.get(training.report_to, ())
+    if packages and not any(map(find_spec, packages)):
+        text = f"`{packages[0]}` is not installed. Run `pip install {packages[0]}`, or write `none`."
+        raise RecipeError("The recipe", [Mistake("training.report_to", text)])
+
+
+def require_whole_weights(spec: ModelSpec, place: Place) -> None:
+    """Raise ModelError where `pretrain` is given a quantised model, or an adapter that is not merged."""
+    if spec.quantization is not None or (place.adapter is not None and not spec.merge):
+        raise ModelError(
+            "model: `pretrain` trains every weight, so it needs whole weights in full precision. Leave `quantization` "
+            "out; write `merge: true` to train on from a run with an adapter."
+        )
+
+
+def require_mixture(spec: ModelSpec, place: Place, adapter: Adapter | None) -> None:
+    """Raise ModelError where model and adapter mean nothing together, or need a package that is not installed."""
+    if adapter is None and (place.adapter is None or spec.merge):
+        raise ModelError(
+            "adapter: is required, because {base} brings none to continue. Write for example `adapter: {{kind: lora, "
+            "r: 16}}`, or `adapter: full` to train every weight.",
+            base="a merged parent" if spec.merge else place.base,
+        )
+    if adapter is not None and place.adapter is not None and not spec.merge:
+        raise ModelError(
+            "adapter: {folder} is an adapter already. Leave `adapter` out to continue it, or write `merge: true` under "
+            "`model` to put a fresh one on the merged weights.",
+            folder=place.adapter,
+        )
+    if isinstance(adapter, Full) and spec.quantization is not None:
+        raise ModelError(
+            "adapter: `full` trains every weight, and {kind} weights are frozen. Leave `model.quantization` out, or "
+            "train a `lora` adapter.",
+            kind=spec.quantization.kind,
+        )
+    _require_packages(spec)
+    if adapter is not None and not isinstance(adapter, Full):
+        _require_targets(adapter.target_modules, place)
+
+
+def _require_packages(spec: ModelSpec) -> None:
+    if spec.quantization is not None and find_spec("bitsandbytes") is None:
+        raise ModelError(
+            "model.quantization: {kind} weights need bitsandbytes, which is not installed. Run `pip install "
+            "bitsandbytes`, or leave `quantization` out.",
+            kind=spec.quantization.kind,
+        )
+    wanted = spec.attn_implementation
+    module, package = FLASH.get(wanted, ("", ""))
+    # upstream takes a flash kernel from the Hub where the `kernels` package is there instead
+    if find_spec("kernels") is None and (find_spec(module) is None if module else "/" in wanted):
+        raise ModelError(
+            "model.attn_implementation: `{wanted}` needs the package {package}, which is not installed. Run `pip "
+            "install {package}`, or write `sdpa`.",
+            wanted=wanted,
+            package=package or "kernels",
+        )
+
+
+def _require_targets(targets: str | tuple[str, ...], place: Place) -> None:
+    if isinstance(targets, str):
+        _require_pattern(targets, place)
+        return
+    if any(_names(target, OUTPUT_LAYER) for target in targets):
+        raise output_layer_refused()
+    modules = stored_modules(place)
+    unknown = [target for target in targets if not any(_names(target, module) for module in modules)]
+    if modules and unknown:
+        raise ModelError(
+            "adapter.target_modules: {unknown} names no module of {base}, so nothing of that name would be trained. "
+            "Its modules are {known}; `all-linear` takes all of them that can be adapted.",
+            unknown=", ".join(f"`{target}`" for target in unknown),
+            base=place.base,
+            known=", ".join(sorted({name.rpartition(".")[2] for name, is_matrix in modules.items() if is_matrix})),
+        )
+
+
+def _names(target: str, module: str) -> bool:
+    """Whether PEFT's target is this module: its path, or its end. A stored path may lack the front of the loaded one."""
+    return module == target or module.endswith(f".{target}") or target.endswith(f".{module}")
+
+
+def _require_pattern(pattern: str, place: Place) -> None:
+    """Decide what is certain of a text, which PEFT takes for a pattern of a module's whole path."""
+    if pattern.lower() == "all-linear":
+        return
+    try:
+        is_output = re.fullmatch(pattern, OUTPUT_LAYER) is not None
+    except re.error as error:
+        raise ModelError(
+            "adapter.target_modules: {pattern} is no regular expression ({why}). Write a list of names, `[q_proj, "
+            "v_proj]`, or `all-linear`.",
+            pattern=pattern,
+            why=error,
+        ) from None
+    if is_output:
+        raise output_layer_refused()
+    modules = stored_modules(place)
+    if modules and re.fullmatch(r"\w+", pattern) and pattern not in modules:
+        raise ModelError(
+            "adapter.target_modules: {pattern} as a text is a pattern for a module's whole path, and none of {base} is "
+            "called so. Write a list of names: `target_modules: [{pattern}]`.",
+            pattern=pattern,
+            base=place.base,
+        )
+
+
+def output_layer_refused() -> ModelError:
+    """The error for an adapter on the output layer."""
+    return ModelError(
+        "adapter.target_modules: the output layer (lm_head) cannot be adapted, because the loss reads its weight "
+        "directly and the adapter would never be trained. Leave it out of the list."
+    )
+
+
+def stored_modules(place: Place) -> dict[str, bool]:
+    """The dotted paths of a base's modules → whether each holds a matrix, from the headers of its safetensors files.
+
+    Empty where that cannot be known: a base that is not on disk, other kinds of files, and mixtures of experts, whose
+    modules transformers 5 renames and joins while it loads them.
+    """
+    found: dict[str, bool] = {}
+    for name, shape in _stored_shapes(place).items():
+        path, _, leaf = name.rpartition(".")
+        found[path] = found.get(path, False) or (leaf.endswith("weight") and len(shape) == 2)
+        while path := path.rpartition(".")[0]:
+            found.setdefault(path, False)
+    return {} if any("expert" in path for path in found) else found
+
+
+def _stored_shapes(place: Place) -> dict[str, list[int]]:
+    from safetensors import SafetensorError, safe_open
+
+    index = _on_disk(place, "model.safetensors.index.json")
+    names = set(((read_json(index) or {}).get("weight_map") or {}).values()) if index else {"model.safetensors"}
+    files = [_on_disk(place, name) for name in sorted(names)]
+    shapes: dict[str, list[int]] = {}
+    for file in files:
+        if file is None:
+            return {}
+        try:
+            with safe_open(file, framework="np") as stored:
+                shapes |= {name: stored.get_slice(name).get_shape() for name in stored.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError):
+            return {}  # torn: loading says so
+    return shapes
+
+
+def _on_disk(place: Place, name: str) -> Path | None:
+    """A file of the base, in its folder or in the cache of the Hub."""
+    folder = Path(place.base)
+    if folder.is_dir():
+        return folder / name if (folder / name).is_file() else None
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        found = try_to_load_from_cache(place.base, name, revision=place.revision)
+    except HFValidationError:
+        return None
+    return Path(found) if isinstance(found, str) else None
+
+
+def stored_positions(spec: ModelSpec) -> int | None:
+    """How many positions a model has by its config.json, or None where that cannot be known."""
+    config = _on_disk(locate(spec), "config.json")
+    described = (read_json(config) or {}) if config else {}
+    text = described.get("text_config")
+    described = text if isinstance(text, dict) else described
+    return next((described[key] for key in POSITIONS if isinstance(described.get(key), int)), None)
+
+
+def require_positions(positions: int | None, longest: int) -> None:
+    """Raise ModelError where the longest row, in tokens, is longer than the model has positions."""
+    if positions is not None and longest > positions:
+        raise ModelError(
+            "The longest row has {longest} tokens, and the model has {positions} positions. Set `data.max_length` to "
+            "{positions} or less.",
+            longest=longest,
+            positions=positions,
+        )
