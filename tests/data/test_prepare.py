@@ -182,14 +182,14 @@ def test_held_out_rows_are_chosen_by_content(tmp_path: Path) -> None:
 WARNINGS = [
     (0.02, ["No row is held out: `eval: 0.02` of 3 rows chose none by the hash of their prompts"]),
     (0, []),
-    (0.5, []),
+    (0.2, []),
 ]
 
 
 @pytest.mark.parametrize(("share", "said"), WARNINGS)
 def test_a_share_that_holds_out_nothing_is_a_warning(tmp_path: Path, share: float, said: list[str]) -> None:
     report, files = done(tmp_path, recipe(written(tmp_path, "a.jsonl", [row(n) for n in range(3)]), eval=share))
-    assert bool(files[runs.EVAL]) == (share == 0.5)
+    assert bool(files[runs.EVAL]) == (share == 0.2)
     assert len(report["warnings"]) == len(said)
     assert all(text in found for text, found in zip(said, report["warnings"], strict=True))
 

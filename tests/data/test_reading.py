@@ -64,7 +64,7 @@ def test_what_is_dropped_keeps_its_content_and_its_fault(
     tmp_path: Path, bad: Any, reason: str, kept: dict[str, Any], fault: str
 ) -> None:
     """The advice of the error is for those who stop at it; in dropped.jsonl it would be noise."""
-    item = list(open_records(written(tmp_path, ROW, bad)).items)[1]
+    item = list(open_records(written(tmp_path, ROW, bad), Alpaca()).items)[1]
     assert item.reason == reason
     entry = item.dropped()
     assert entry == {"source": "a.jsonl:2", "error": item.fault} | kept

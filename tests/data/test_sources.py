@@ -84,7 +84,7 @@ BROKEN = [
     (pretty(ROWS).replace("},", "}"), [0, "a.jsonl:6: not valid JSON at this line: a comma is missing between"]),
     (
         pretty(ROWS) + "\n[1]",
-        [0, 1, "a.jsonl:10: not valid JSON at this line: text follows the array; no row after it"],
+        [0, 1, "a.jsonl:11: not valid JSON at this line: text follows the array; no row after it"],
     ),
     ('["글만", {}]', ["a.jsonl:1: a row must be a JSON object with named columns, this one is a text"]),
     (json.dumps(ROWS[0], indent=1) + "\n{", [0, "a.jsonl:5: not valid JSON at this line: it is cut off after '{'"]),

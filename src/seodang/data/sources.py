@@ -235,8 +235,9 @@ def _document_rows(path: Path, container: Container) -> Iterator[tuple[Row | Dat
                 yield _torn(path, text, at, "a comma is missing between two rows")
                 return
             at = _space(text, at + 1)
-    if array and (at >= len(text) or _space(text, at + 1) < len(text)):
-        yield _torn(path, text, at, "the array is not closed" if at >= len(text) else "text follows the array")
+    after = _space(text, at + 1)
+    if array and (at >= len(text) or after < len(text)):
+        yield _torn(path, text, after, "the array is not closed" if at >= len(text) else "text follows the array")
 
 
 def _space(text: str, at: int) -> int:
@@ -294,6 +295,6 @@ def _why(error: Exception) -> str:
         return "it is nested too deeply" if isinstance(error, RecursionError) else "a number in it is too long"
     text, at = error.doc, error.pos
     if error.msg.startswith("Unterminated") or not text[at:].strip():
-        return f"it is cut off after {text.rstrip()[-_SHOWN:]!r}"
+        return f"it is cut off after {text.rstrip().rpartition(chr(10))[2][-_SHOWN:]!r}"
     what = next((what for start, what in _FAULTS if error.msg.startswith(start)), "a mistake at")
     return f"{what} {text[at : at + _SHOWN].strip()!r}"
