@@ -76,6 +76,11 @@ def test_run_checks_then_does_then_says_where_the_report_is(project: Path) -> No
     assert "report: runs/tiny/1-prepare/report.html" in out
 
 
+def test_a_warning_is_printed(project: Path) -> None:
+    _, out, _ = call("run", project / "1-prepare.yaml", "eval=0.0001")
+    assert "WARNING: " in out and "Raise `eval`, or write `eval: 0`" in out
+
+
 def test_a_second_run_is_skipped_and_a_changed_one_refused(project: Path) -> None:
     call("run", project / "1-prepare.yaml")
     assert "finished before and unchanged: skipped" in call("run", project / "1-prepare.yaml")[1]

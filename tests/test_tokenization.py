@@ -67,6 +67,11 @@ def test_a_path_that_does_not_exist(tmp_path: Path) -> None:
         load_light(str(tmp_path / "nowhere"))
 
 
+def test_a_path_that_is_a_file(tokenizer_dir: Path) -> None:
+    with pytest.raises(ModelError, match=r"The model path .*tokenizer.json is a file, not a folder. Name the folder"):
+        load_light(str(tokenizer_dir / "tokenizer.json"))
+
+
 def test_a_hub_name_that_cannot_be_reached_is_a_paragraph() -> None:
     with pytest.raises(ModelError, match="neither a folder here nor reachable on the Hub"):
         load_light("nobody/nothing-at-all")

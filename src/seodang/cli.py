@@ -97,6 +97,8 @@ def _close(outcome: Outcome) -> None:
         click.echo(f"   rows: {runs.ledger_line(rows)}")
     for name, value in report.get("metrics", {}).items():
         click.echo(f"   {name}: {_metric(value)}")
+    for warning in report.get("warnings", []):
+        click.echo(f"   WARNING: {warning}")
     click.echo(f"   report: {outcome.path / 'report.html'}")
 
 

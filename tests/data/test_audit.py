@@ -94,6 +94,13 @@ def test_a_row_that_would_stop_prepare_stops_its_check(tmp_path: Path, bad: Any,
     assert "`on_error: skip`" in str(caught.value)
 
 
+def test_the_place_in_an_array_is_the_number_of_the_row(tmp_path: Path) -> None:
+    file = tmp_path / "arr.jsonl"
+    file.write_text(json.dumps([*ROWS, 7], ensure_ascii=False, indent=2), encoding="utf-8")
+    with pytest.raises(DataError, match=r"^arr\.jsonl:4: a row must be a JSON object"):
+        check(from_dict({"stage": "prepare", "sources": [{"path": str(file)}]}))
+
+
 def test_a_run_that_is_not_made_yet_is_no_source_to_read(tmp_path: Path) -> None:
     run = str(tmp_path / "1-generate")
     found = check(prepare(tmp_path, ROWS, {"run": run}))

@@ -259,3 +259,14 @@ def test_real_files(shared_data: Path, base: Path, tmp_path: Path) -> None:
     assert list(found) == ["1-prepare.yaml", "1-prepare-pairs.yaml", "2-sft.yaml", "3-dpo.yaml"]
     assert found["1-prepare.yaml"].sources[0].on_error == "skip"
     assert found["2-sft.yaml"].data.max_length == 2048
+
+
+def test_the_comments_say_what_will_happen(base: Path, tmp_path: Path) -> None:
+    """Which characters go, and why rows are dropped: the whole fault, without the advice that is followed already."""
+    data = written(tmp_path, "a.jsonl", [*talks(30), '{"instruction": "1. 2. 3'])
+    text = write_recipes([data], str(base), tmp_path / "mine")[0].read_text(encoding="utf-8")
+    assert "# NFC on Hangul, line ends, outer white space; U+200B and U+FEFF removed" in text
+    assert (
+        "# 1 rows are dropped and counted: a.jsonl:31: the line is not valid JSON: it is cut off after "
+        '\'{"instruction": "1. 2. 3\'\n'
+    ) in text

@@ -320,7 +320,10 @@ def test_a_merged_parent_is_quantised_after_the_merge_and_not_before(parent: Pat
         ({"run": "RUN"}, Full(), "is an adapter already"),
         ({"name_or_path": "BASE", "quantization": "nf4"}, Full(), "`full` trains every weight, and nf4 weights are "
          "frozen"),
-        ({"name_or_path": "BASE"}, Lora(target_modules=("query",)), "adapter: PEFT refuses it: Target modules .*query"),
+        ({"name_or_path": "BASE"}, Lora(target_modules=("query",)), "adapter.target_modules: `query` names no module"),
+        ({"name_or_path": "BASE"}, Lora(target_modules=r".*\.query"), "adapter: PEFT refuses it: Target modules .*query"),
+        ({"name_or_path": "BASE"}, Lora(target_modules=r".*head"), r"adapter.target_modules: the output layer "
+         r"\(lm_head\) cannot be adapted"),
         ({"name_or_path": "BASE"}, Lora(target_modules=("lm_head",)), r"adapter.target_modules: the output layer "
          r"\(lm_head\) cannot be adapted"),
     ],

@@ -11,6 +11,7 @@ import pytest
 from seodang.errors import ModelError
 from seodang.schema import check_schema
 from seodang.tuning.specs import (
+    ATTENTION,
     EightBit,
     FourBit,
     FreshModel,
@@ -55,12 +56,29 @@ def test_a_quantization_is_written_by_name_or_with_its_knobs(value: Any, wanted:
         ({"name_or_path": "m", "dtype": "bf16"}, "dtype: must be one of 'auto', 'float32', 'bfloat16', 'float16', "
          "got 'bf16'"),
         ({"name_or_path": "m", "load_in_4bit": True}, "load_in_4bit: unknown key"),
+        ({"name_or_path": "m", "attn_implementation": "flash_attn_2"},
+         "attn_implementation: cannot be `flash_attn_2`, did you mean `flash_attention_2`? (known: eager, sdpa, "),
+        ({"name_or_path": "m", "attn_implementation": "xformers"},
+         "attn_implementation: cannot be `xformers` (known: eager, sdpa, flash_attention_2, flash_attention_3, "
+         "flash_attention_4, flex_attention, or a kernel's `owner/name` on the Hub)"),
     ],
 )  # fmt: skip
 def test_a_model_that_means_nothing_is_refused(data: dict[str, Any], wanted: str) -> None:
     found = mistakes(ModelSpec, data)
     assert len(found) == 1
     assert found[0].startswith(wanted)
+
+
+@pytest.mark.parametrize("name", [*ATTENTION, "kernels-community/flash-attn2"])
+def test_an_attention_that_upstream_knows_is_taken(name: str) -> None:
+    assert ModelSpec(name_or_path="m", attn_implementation=name).attn_implementation == name
+
+
+def test_the_known_attentions_are_upstreams() -> None:
+    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+    upstream = {"eager", *ALL_ATTENTION_FUNCTIONS.valid_keys()}
+    assert set(ATTENTION) == {name for name in upstream if "|" not in name and "/" not in name}
 
 
 def test_a_fresh_model_needs_its_architecture() -> None:
@@ -76,6 +94,11 @@ def test_a_fresh_model_needs_its_architecture() -> None:
         ({"eval_steps": 2.5}, "eval_steps: must be a whole number of steps, or below 1 a share of all steps, got 2.5"),
         ({"save_steps": 0}, "save_steps: must be greater than 0, got 0"),
         ({"optim": "adamw_torhc"}, "optim: cannot be `adamw_torhc`, did you mean `adamw_torch`?"),
+        ({"optim": "adamwx"}, "optim: cannot be `adamwx`, did you mean `adamw_torch`?"),
+        ({"optim": "adamw"}, "optim: cannot be `adamw`, did you mean `adamw_torch`?"),
+        ({"optim": "ademamx"}, "optim: cannot be `ademamx`, did you mean `ademamix`?"),
+        ({"optim": "adm_8bit"}, "optim: cannot be `adm_8bit`, did you mean `adamw_8bit`?"),
+        ({"optim": "zzz"}, "optim: cannot be `zzz` (known: adamw_torch, "),
         ({"lr_scheduler_type": "Cosine"}, "lr_scheduler_type: cannot be `Cosine`, did you mean `cosine`?"),
         ({"learning_rate": -1}, "learning_rate: must be greater than 0, got -1"),
         ({"learing_rate": 1e-4}, "learing_rate: unknown key, did you mean `learning_rate`?"),

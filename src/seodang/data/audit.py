@@ -18,7 +18,8 @@ from seodang.data.dataset import TrainingRows, training_rows
 from seodang.data.survey import named, open_source
 from seodang.encoding import Encoded
 from seodang.errors import CheckFailed, DataError
-from seodang.recipe import DPO, SFT, Prepare, Source, Stage
+from seodang.recipe import DPO, SFT, Prepare, Pretrain, Source, Stage
+from seodang.tuning.preflight import problems_before_loading, require_positions, stored_positions
 
 NAMED = ("path", "run", "train", "name_or_path", "tokenizer")
 """Keys that name what a stage reads."""
@@ -55,9 +56,18 @@ def check(recipe: Stage) -> Audit:
         audit.facts["reads"] = ", ".join(dict.fromkeys(_values(recipe.model_dump(mode="json"), NAMED)))
     if isinstance(recipe, Prepare):
         _audit_sources(recipe, audit)
+    if isinstance(recipe, (SFT, DPO, Pretrain)):
+        problems_before_loading(recipe)
     if isinstance(recipe, (SFT, DPO)) and not audit.pending:
-        _audit_rows(recipe, training_rows(recipe), audit)
+        rows = training_rows(recipe)
+        require_positions(stored_positions(recipe.model), _longest(rows))
+        _audit_rows(recipe, rows, audit)
     return audit
+
+
+def _longest(rows: TrainingRows) -> int:
+    """Tokens of the longest row, held-out ones too, as the trainer counts it."""
+    return max(len(row.input_ids) if isinstance(row, Encoded) else row.length for row in [*rows.train, *rows.eval])
 
 
 def missing_runs(recipe: Stage) -> list[str]:

@@ -77,7 +77,7 @@ def read_seeds(source: Source) -> tuple[list[Conversation], Ledger]:
             ledger.keep()
             seeds.append(found)
         elif source.on_error == "skip":
-            ledger.drop("no_seed", {"source": item.place, "error": str(found)})
+            ledger.drop("no_seed", item.dropped() | {"error": str(found)})
         else:
             raise found
     if not seeds:

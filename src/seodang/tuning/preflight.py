@@ -118,15 +118,15 @@ def _require_targets(targets: str | tuple[str, ...], place: Place) -> None:
     if modules and unknown:
         raise ModelError(
             "adapter.target_modules: {unknown} names no module of {base}, so nothing of that name would be trained. "
-            "Its modules are {known}; `all-linear` takes all of them that can be adapted.",
+            "Its modules are {known}; `all-linear` takes every linear layer.",
             unknown=", ".join(f"`{target}`" for target in unknown),
             base=place.base,
-            known=", ".join(sorted({name.rpartition(".")[2] for name, is_matrix in modules.items() if is_matrix})),
+            known=", ".join(sorted({name.rpartition(".")[2] for name in modules if modules[name]} - {OUTPUT_LAYER})),
         )
 
 
 def _names(target: str, module: str) -> bool:
-    """Whether PEFT's target is this module: its path, or its end. A stored path may lack the front of the loaded one."""
+    """Whether PEFT's target is this module: its path or its end. A stored path may lack the loaded one's front."""
     return module == target or module.endswith(f".{target}") or target.endswith(f".{module}")
 
 

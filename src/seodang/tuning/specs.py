@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
-from os.path import commonprefix
+from itertools import takewhile
+from operator import eq
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -283,7 +284,7 @@ def _guess(value: str, known: Sequence[str]) -> str:
     near = difflib.get_close_matches(value, known, 5, cutoff=0.55)
     if not near:
         return ""
-    alike = [len(commonprefix([value, name])) for name in known]
+    alike = [sum(1 for _ in takewhile(bool, map(eq, value, name))) for name in known]
     best = known[alike.index(max(alike))] if max(alike) > 3 else near[0]
     return f", did you mean `{best}`?"
 
