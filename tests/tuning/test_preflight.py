@@ -308,6 +308,18 @@ def test_torn_weights_and_mixtures_of_experts_decide_nothing(tmp_path: Path) -> 
         assert stored_modules(Place(str(folder), None, "")) == {}
 
 
+@pytest.mark.parametrize("name", sorted(preflight.RENAMED))
+def test_a_model_whose_modules_are_renamed_while_it_loads_decides_nothing(
+    name: str, model_dir: Path, tmp_path: Path
+) -> None:
+    from transformers.conversion_mapping import get_checkpoint_conversion_mapping
+
+    assert get_checkpoint_conversion_mapping(name)
+    shutil.copytree(model_dir, tmp_path / "model")
+    (tmp_path / "model" / "config.json").write_text(json.dumps({"model_type": name}), encoding="utf-8")
+    assert stored_modules(Place(str(tmp_path / "model"), None, "")) == {}
+
+
 @pytest.mark.parametrize(
     "targets",
     [

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from seodang.errors import Mistake, ModelError, RecipeError
 from seodang.recipe import DPO, SFT, Pretrain
@@ -28,6 +29,8 @@ FLASH = {
 POSITIONS = ("max_position_embeddings", "n_positions")
 """The keys of config.json that say how many positions a model has; the second is GPT-2's and its kin's."""
 OUTPUT_LAYER = "lm_head"
+RENAMED = frozenset({"hrm_text", "lfm3"})
+"""Dense causal models whose stored modules are loaded under other names (transformers 5.23, conversion_mapping.py)."""
 
 
 def problems_before_loading(recipe: SFT | DPO | Pretrain) -> None:
@@ -166,9 +169,11 @@ def output_layer_refused() -> ModelError:
 def stored_modules(place: Place) -> dict[str, bool]:
     """The dotted paths of a base's modules → whether each holds a matrix, from the headers of its safetensors files.
 
-    Empty where that cannot be known: a base that is not on disk, other kinds of files, and mixtures of experts, whose
-    modules transformers 5 renames and joins while it loads them.
+    Empty where that cannot be known: a base that is not on disk, other kinds of files, and models whose modules
+    transformers 5 renames and joins while it loads them: mixtures of experts and a few others.
     """
+    if _config(place).get("model_type") in RENAMED:
+        return {}
     found: dict[str, bool] = {}
     for name, shape in _stored_shapes(place).items():
         path, _, leaf = name.rpartition(".")
@@ -211,10 +216,14 @@ def _on_disk(place: Place, name: str) -> Path | None:
     return Path(found) if isinstance(found, str) else None
 
 
+def _config(place: Place) -> dict[str, Any]:
+    config = _on_disk(place, "config.json")
+    return (read_json(config) or {}) if config else {}
+
+
 def stored_positions(spec: ModelSpec) -> int | None:
     """How many positions a model has by its config.json, or None where that cannot be known."""
-    config = _on_disk(locate(spec), "config.json")
-    described = (read_json(config) or {}) if config else {}
+    described = _config(locate(spec))
     text = described.get("text_config")
     described = text if isinstance(text, dict) else described
     return next((described[key] for key in POSITIONS if isinstance(described.get(key), int)), None)
