@@ -1,4 +1,4 @@
-# install · lint · check · test · bench · quickstart. Each makes .venv where it is missing or older than its pins.
+# install · lint · check · test · bench · quickstart · smoke. Each makes .venv where it is missing or older than its pins.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install lint check test bench quickstart generated
+.PHONY: help install lint check test bench quickstart smoke generated
 .SILENT:
 
 help:
@@ -19,7 +19,8 @@ help:
 	echo "make check       ruff, mypy, import-linter, generated files current"
 	echo "make test        every test that needs no network"
 	echo "make bench       the benchmarks; results go to benchmarks/results/"
-	echo "make quickstart  a whole small project on this machine, offline"
+	echo "make quickstart  the whole job on the small Korean model in the box, offline"
+	echo "make smoke       every stage on a tiny model from nothing, offline"
 	echo "make generated   rewrite the files that tools/ make"
 
 $(STAMP): pyproject.toml constraints.txt
@@ -52,4 +53,7 @@ bench: $(STAMP)
 	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
 
 quickstart: $(STAMP)
+	$(BIN)/seodang quickstart
+
+smoke: $(STAMP)
 	$(BIN)/seodang run recipes/smoke

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import tomllib
+from collections import Counter
 from pathlib import Path
 from statistics import median
 
@@ -81,8 +82,9 @@ def test_every_module_stands_in_a_layer() -> None:
 def test_every_recipe_loads() -> None:
     from seodang.recipe_file import load_recipe
 
-    recipes = sorted((ROOT / "recipes").rglob("*.yaml"))
-    assert len(recipes) >= 1
+    recipes = sorted((ROOT / "recipes").rglob("[0-9]*-*.yaml"))
+    folders = Counter(path.parent.name for path in recipes)
+    assert folders == {"first-real": 5, "korean-from-scratch": 8, "quickstart": 12, "smoke": 11, "starter": 2}
     for path in recipes:
         load_recipe(path)
 
@@ -132,7 +134,7 @@ def test_the_light_verbs_import_nothing_heavy(
     assert loaded_after(call) == []
 
 
-@pytest.mark.parametrize("target", ["install", "lint", "check", "test", "bench", "quickstart"])
+@pytest.mark.parametrize("target", ["install", "lint", "check", "test", "bench", "quickstart", "smoke"])
 def test_make_has_its_targets(target: str) -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert re.search(rf"^{target}: .*\$\(STAMP\)", makefile, re.MULTILINE)

@@ -25,7 +25,7 @@ DEPENDENCIES = [Requirement(text) for text in PYPROJECT["project"]["dependencies
 DEVELOPMENT = [Requirement(text) for text in PYPROJECT["project"]["optional-dependencies"]["dev"]]
 LIGHT = PYPROJECT["tool"]["seodang"]["light"]
 HEAVY = ("torch", "trl", "peft", "datasets", "accelerate", "bitsandbytes", "pandas")
-CARRIED = ("data_templates", "recipes")
+CARRIED = ("data_templates", "data_words", "recipes")
 UNIMPORTED = {"accelerate"}
 """Dependencies that upstream imports on our behalf: the trainers place models on devices with it."""
 

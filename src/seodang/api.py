@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from seodang import runs
 from seodang.errors import RunError
 from seodang.inputs import Formatting, Inputs, Row
+from seodang.language import Phrase, joined, say
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -98,13 +99,14 @@ def encode(
     with TemporaryDirectory() as folder:
         inputs = Inputs(Path(folder) / "run", formatting_func)
         given = {"model": inputs.tokenizer(model), "data": inputs.data(data), "output_dir": str(inputs.path)}
-        recipe: Any = from_dict({"stage": "sft"} | keys | given, "The call of seodang.encode")
+        call = Phrase("The call of seodang.{function}", function="encode")
+        recipe: Any = from_dict({"stage": "sft"} | keys | given, call)
         with inputs.placed():
             rows = training_rows(recipe)
     ledger = rows.ledger.close()
     if ledger["dropped"]:
-        said = ", ".join(f"{count} {reason}" for reason, count in ledger["dropped"].items())
-        print(f"encode: {ledger['read']} rows read, {ledger['kept']} kept, dropped: {said}", file=sys.stderr)
+        text, lost = "encode: {read} rows read, {kept} kept, dropped: {lost}", runs.counted(ledger["dropped"].items())
+        print(say(text, read=ledger["read"], kept=ledger["kept"], lost=lost), file=sys.stderr)
     from seodang.tuning.loop import collator
     from seodang.tuning.sft import as_dataset
 
@@ -126,7 +128,8 @@ def _run(recipe: dict[str, Any], model: Model, data: Data, job: _Job) -> Finishe
     is_beside = job.mode == "new" and job.path.exists()
     inputs = Inputs(runs.next_free(job.path) if is_beside else job.path, job.formatting_func)
     given = {"model": inputs.model(model), "data": inputs.data(data), "output_dir": str(inputs.path)}
-    checked: Any = from_dict(recipe | given, f"The call of seodang.{recipe['stage']}")
+    call = Phrase("The call of seodang.{function}", function=recipe["stage"])
+    checked: Any = from_dict(recipe | given, call)
     mode = _settled("fresh" if is_beside else job.mode, inputs)
     if runs.manifest(inputs.path) is None:
         require_writable(checked, mode)  # before anything is written into a folder that is not ours
@@ -135,7 +138,7 @@ def _run(recipe: dict[str, Any], model: Model, data: Data, job: _Job) -> Finishe
         found = check(checked)
         found.require()
         if found.pending:
-            raise RunError("The call cannot start. Not made yet: {pending}.", pending="; ".join(found.pending))
+            raise RunError("The call cannot start. Not made yet: {pending}.", pending=joined("; ", found.pending))
         return Finished(run_recipe(checked, mode).path)
 
 

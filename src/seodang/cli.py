@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from seodang.errors import SeodangError
+from seodang.language import columns, padded, say
 
 if TYPE_CHECKING:
     from seodang.recipe_file import Loaded
@@ -26,6 +27,7 @@ OVERRIDES = click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 def main() -> None:
     """The entry point of the `seodang` command."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    _say_help(cli)
     try:
         cli(standalone_mode=False)
     except click.exceptions.Exit as error:
@@ -37,8 +39,18 @@ def main() -> None:
         click.echo(str(error), err=True)
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("\nInterrupted. What was finished is kept; an unfinished run continues with --resume.", err=True)
+        text = "\nInterrupted. What was finished is kept; an unfinished run continues with --resume."
+        click.echo(say(text), err=True)
         sys.exit(130)
+
+
+def _say_help(command: click.Command) -> None:
+    """The help of a command and of everything below it in the user's language."""
+    options: list[Any] = [option for option in command.params if isinstance(option, click.Option)]
+    for one in (command, *options):
+        one.help = say(one.help) if one.help else None
+    for below in command.commands.values() if isinstance(command, click.Group) else ():
+        _say_help(below)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -67,39 +79,30 @@ def run(recipe: Path, overrides: tuple[str, ...], mode: Mode | None) -> None:
 
 def _run_one(file: Path, overrides: Sequence[str], mode: Mode, skip: bool = False) -> None:
     from seodang import workflow
-    from seodang.data.audit import check as audit
     from seodang.recipe_file import load_recipe
 
     loaded = load_recipe(file, overrides)
     click.echo(f"== {file} → {loaded.recipe.output_dir}")
     if workflow.is_unchanged(loaded.recipe) and (skip or mode == "fresh"):
-        click.echo("   finished before and unchanged: skipped")
+        click.echo(say("   finished before and unchanged: skipped"))
         return
     if skip:
         mode = workflow.folder_mode(loaded.recipe, mode)
-    workflow.require_writable(loaded.recipe, mode)
-    found = audit(loaded.recipe)
-    click.echo(found.text)
-    found.require()
-    if found.pending:
-        raise SeodangError(
-            "{file} cannot start: {pending}.", file=file, pending="; ".join(f"not made yet: {p}" for p in found.pending)
-        )
-    _close(workflow.run_recipe(loaded.recipe, mode))
+    _close(workflow.check_and_run(loaded, mode, click.echo))
 
 
 def _close(outcome: Outcome) -> None:
     from seodang import runs
 
-    report = runs.read_json(outcome.path / runs.REPORT) or {}
+    report = outcome.report or runs.read_json(outcome.path / runs.REPORT) or {}
     rows = report.get("rows")
     if rows:
-        click.echo(f"   rows: {runs.ledger_line(rows)}")
+        click.echo(say("   rows: {ledger}", ledger=runs.ledger_line(rows)))
     for name, value in report.get("metrics", {}).items():
         click.echo(f"   {name}: {_metric(value)}")
     for warning in report.get("warnings", []):
-        click.echo(f"   WARNING: {warning}")
-    click.echo(f"   report: {outcome.path / 'report.html'}")
+        click.echo(say("   WARNING: {warning}", warning=warning))
+    click.echo(say("   report: {path}", path=outcome.path / "report.html"))
 
 
 def _metric(value: Any) -> str:
@@ -156,7 +159,7 @@ def show(recipe: Path, overrides: tuple[str, ...]) -> None:
     lines = [(path, dump_json(value), origin) for path, value, origin in explain(loaded)]
     wide = max(len(path) for path, _, _ in lines)
     for path, value, origin in lines:
-        click.echo(f"{path:<{wide}}  {value}  ({origin})")
+        click.echo(f"{path:<{wide}}  {value}  ({say(origin)})")
 
 
 @cli.command()
@@ -193,8 +196,23 @@ def init(files: tuple[Path, ...], model: str, out: Path | None) -> None:
 
     written = initialising.write_recipes([str(file) for file in files], model, out)
     for path in written:
-        click.echo(f"wrote {path}")
-    click.echo(f"next: seodang run {written[0].parent}")
+        click.echo(say("wrote {path}", path=path))
+    click.echo(say("next: seodang run {folder}", folder=written[0].parent))
+
+
+@cli.command()
+@OVERRIDES
+@click.option("--new", "mode", flag_value="new", help="Run again beside a finished run (runs/x.2).")
+@click.option("--replace", "mode", flag_value="replace", help="Run again in its place; the old folder goes to .trash.")
+def quickstart(overrides: tuple[str, ...], mode: Mode | None) -> None:
+    """The whole job on a small Korean model in the box, from a dirty file to DPO, in a few minutes, offline."""
+    from seodang.quickstart import quickstart as show
+
+    try:
+        show(overrides, mode or "fresh")
+    except KeyboardInterrupt:
+        click.echo(say("\nInterrupted. What was finished is kept: call it again, and it goes on."), err=True)
+        sys.exit(130)
 
 
 @cli.command()
@@ -203,9 +221,10 @@ def doctor() -> None:
     from seodang.doctor import examine
 
     findings = examine()
-    wide = max(len(finding.subject) for finding in findings)
+    wide = max(columns(say(finding.subject)) for finding in findings)
     for finding in findings:
-        click.echo(f"{'ok ' if finding.good else 'NO '} {finding.subject:<{wide}}  {finding.found}")
+        subject = padded(say(finding.subject), wide)
+        click.echo(f"{'ok ' if finding.good else 'NO '} {subject}  {say(finding.found)}")
     sys.exit(int(not all(finding.good for finding in findings)))
 
 

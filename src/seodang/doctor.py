@@ -6,10 +6,12 @@ import importlib.util
 from dataclasses import dataclass
 from importlib import metadata
 
+from seodang.language import Phrase
+
 OPTIONAL = {
-    "kiwipiepy": ("morphemes for Korean statistics and novelty", "pip install 'seodang[ko]'"),
-    "flash_attn": ("variable-length attention on NVIDIA GPUs", "pip install flash-attn"),
-    "vllm": ("fast generation on GPUs", "pip install vllm"),
+    "kiwipiepy": (Phrase("morphemes for Korean statistics and novelty"), "pip install 'seodang[ko]'"),
+    "flash_attn": (Phrase("variable-length attention on NVIDIA GPUs"), "pip install flash-attn"),
+    "vllm": (Phrase("fast generation on GPUs"), "pip install vllm"),
 }
 """Module → (what it speeds up or adds, the command that installs it)."""
 
@@ -34,7 +36,7 @@ def _versions() -> list[Finding]:
     try:
         wanted = [Requirement(text) for text in metadata.requires("seodang") or []]
     except metadata.PackageNotFoundError:
-        return [Finding("seodang", "is not installed (pip install -e .)", False)]
+        return [Finding("seodang", Phrase("is not installed (pip install -e .)"), False)]
     found = []
     for need in wanted:
         if need.marker is not None:
@@ -42,11 +44,12 @@ def _versions() -> list[Finding]:
         try:
             there = metadata.version(need.name)
         except metadata.PackageNotFoundError:
-            found.append(Finding(need.name, f"missing: pip install '{need}'", False))
+            found.append(Finding(need.name, Phrase("missing: pip install '{need}'", need=need), False))
             continue
         good = need.specifier.contains(there, prereleases=True)
-        note = "" if good else f", outside the tested window {need.specifier}: pip install '{need}'"
-        found.append(Finding(need.name, f"{there}{note}", good))
+        text = "{there}, outside the tested window {window}: pip install '{need}'"
+        outside = Phrase(text, there=there, window=need.specifier, need=need)
+        found.append(Finding(need.name, there if good else outside, good))
     return found
 
 
@@ -56,18 +59,21 @@ def _hardware() -> list[Finding]:
 
     there, facts = find_hardware(), hardware()
     precision = choose_dtype("auto", there)
-    autocast = "bfloat16" if precision.bf16 else "float16" if precision.fp16 else "no"
-    native = "computes" if there.native_bf16 else "does not compute"
+    autocast = "bfloat16" if precision.bf16 else "float16" if precision.fp16 else Phrase("no")
+    native = Phrase("computes") if there.native_bf16 else Phrase("does not compute")
     dtype = str(precision.weights).removeprefix("torch.")
+    machine = Phrase("{cores} cores, {memory_gib} GiB, {machine}", **facts)
+    text = "{dtype} weights, {autocast} autocast (this device {native} bfloat16 natively)"
     return [
-        Finding("machine", f"{facts['cores']} cores, {facts['memory_gib']} GiB, {facts['machine']}"),
-        Finding("device", ", ".join(facts.get("gpus", [])) or there.device),
-        Finding("dtype", f"{dtype} weights, {autocast} autocast (this device {native} bfloat16 natively)"),
+        Finding(Phrase("machine"), machine),
+        Finding(Phrase("device"), ", ".join(facts.get("gpus", [])) or there.device),
+        Finding("dtype", Phrase(text, dtype=dtype, autocast=autocast, native=native)),
     ]
 
 
 def _optional() -> list[Finding]:
+    text = "not installed ({what}; {command})"
     return [
-        Finding(name, "present" if importlib.util.find_spec(name) else f"not installed ({what}; {command})")
+        Finding(name, Phrase("present") if importlib.util.find_spec(name) else Phrase(text, what=what, command=command))
         for name, (what, command) in OPTIONAL.items()
     ]

@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any, Protocol
 
 from seodang.errors import TemplateError
+from seodang.language import Phrase
 from seodang.records import Conversation, Message, Preference
 from seodang.template import MARKS, BoundTemplate, Piece
 
@@ -114,14 +115,14 @@ class Chat:
             raise TemplateError(
                 "{source}: the conversation begins with an answer, so there is nothing that it answers. Put a user "
                 "turn before it, or leave the row out.",
-                source=conversation.source or "a conversation",
+                source=conversation.source or Phrase("a conversation"),
             )
         marked = [self._mark(message) for message in conversation.messages]
         pieces = self.renderer.pieces(marked)
         if not any(piece.trained for piece in pieces):
             raise TemplateError(
                 "{source}: no turn of this conversation is trained. It needs an assistant turn, `trained` not false.",
-                source=conversation.source or "a conversation",
+                source=conversation.source or Phrase("a conversation"),
             )
         row = self._join(pieces)
         row.control_strings = sum(message.content.count(MARKS[0]) for message in marked)

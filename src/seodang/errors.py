@@ -10,23 +10,34 @@
 
 To add one: derive it here with the standard-library error it stands for, draw it above, and test its text.
 The text is a format string and its values stay apart (`DataError("{where}: no answer", where=...)`), so that
-braces in a user's data are never read as a format and a text can be looked up in another language.
+braces in a user's data are never read as a format and the paragraph can be said in another language (language.py).
+A value that is itself a piece of English is a `Phrase`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from seodang.language import Phrase, joined, say
+
 
 class SeodangError(Exception):
-    """A mistake that the user can mend. `str(error)` is the paragraph to show."""
+    """A mistake that the user can mend. `str(error)` is the paragraph to show, in the user's language."""
 
     exit_code = 2
 
     def __init__(self, text: str, /, **values: object) -> None:
         self.text = text
         self.values = values
-        super().__init__(text.format(**values) if values else text)
+        super().__init__(str(self.phrase))
+
+    def __str__(self) -> str:
+        return say(self.phrase)
+
+    @property
+    def phrase(self) -> Phrase:
+        """The paragraph as a phrase: English where it is written down, and said where it is shown."""
+        return Phrase(self.text, **self.values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +49,13 @@ class Mistake:
     line: int | None = None
 
     def __str__(self) -> str:
-        head = f"{self.path}: {self.text}" if self.path else self.text
-        return f"{head}  (line {self.line})" if self.line else head
+        return say(self.phrase)
+
+    @property
+    def phrase(self) -> Phrase:
+        """Path, text and line as a phrase; so is the text."""
+        head = Phrase("{path}: {text}", path=self.path, text=Phrase(self.text)) if self.path else Phrase(self.text)
+        return Phrase("{mistake}  (line {line})", mistake=head, line=self.line) if self.line else head
 
 
 class RecipeError(SeodangError, ValueError):
@@ -48,8 +64,9 @@ class RecipeError(SeodangError, ValueError):
     def __init__(self, name: str, mistakes: list[Mistake], what: str = "recipe") -> None:
         self.name = name
         self.mistakes = mistakes
-        lines = "\n".join(f"  {mistake}" for mistake in mistakes)
-        super().__init__("{name} is not a valid {what}:\n{lines}", name=name, what=what, lines=lines)
+        lines = joined("\n", (Phrase("  {mistake}", mistake=mistake.phrase) for mistake in mistakes))
+        text = "{name} is not a valid {what}:\n{lines}"
+        super().__init__(text, name=Phrase(name), what=Phrase(what), lines=lines)
 
 
 class DataError(SeodangError, ValueError):

@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 
 from seodang import runs
 from seodang.errors import DataError, ModelError, RunError
+from seodang.language import Phrase
 
 Row: TypeAlias = Mapping[str, Any]
 Formatting: TypeAlias = Callable[[Row], Any]
@@ -108,7 +109,7 @@ def _place(fresh: Path, target: Path) -> None:
             '{folder} was run with other {what} than the call brings. Give another `output_dir`, or say `mode="new"` '
             '(beside it) or `mode="replace"` (in its place; the old folder moves to .trash).',
             folder=target.parent,
-            what="weights" if target.is_dir() else "rows",
+            what=Phrase("weights") if target.is_dir() else Phrase("rows"),
         )
 
 
@@ -151,7 +152,10 @@ def _formatted(rows: Iterable[Any], formatting_func: Formatting | None) -> Itera
                 kind=type(row).__name__,
             )
         made = row if formatting_func is None else _turns(formatting_func(row), number)
-        yield {str(key): _plain(value, f"Row {number}, `{key}`") for key, value in made.items()}
+        yield {
+            str(key): _plain(value, Phrase("Row {number}, `{key}`", number=number, key=key))
+            for key, value in made.items()
+        }
 
 
 def _turns(made: Any, number: int) -> Row:
@@ -160,9 +164,8 @@ def _turns(made: Any, number: int) -> Row:
         return made
     if isinstance(made, (list, tuple)) and made and all(isinstance(turn, Mapping) for turn in made):
         return {"messages": list(made)}
-    what = "a bare string, so every token of it would be trained, the question's too" if isinstance(made, str) else (
-        f"a `{type(made).__name__}`"
-    )  # fmt: skip
+    bare = Phrase("a bare string, so every token of it would be trained, the question's too")
+    what = bare if isinstance(made, str) else Phrase("a `{kind}`", kind=type(made).__name__)
     raise DataError(
         "formatting_func returned {what} (row {number}). Return messages, [{{'role': 'user', 'content': …}}, {{'role': "
         "'assistant', 'content': …}}], or {{'prompt': …, 'completion': …}}; the template then marks what is trained.",
@@ -199,17 +202,16 @@ def require_saveable(model: Any) -> None:
             "A `{kind}` is not a model. Give a name or folder, a run, or a loaded transformers model.",
             kind=type(model).__name__,
         )
-    why = ""
     if hasattr(model, "peft_config"):
         why = "it carries an adapter; give the run or the adapter's folder, or `merge_and_unload()` it first"
     elif not isinstance(model, transformers.PreTrainedModel):
         why = "it is no transformers PreTrainedModel, so it has no config to save and load it by"
     elif getattr(model, "hf_quantizer", None) is not None:
         why = "it is quantised; give its name with `quantization`: model={'name_or_path': …, 'quantization': 'nf4'}"
-    if why:
-        raise ModelError(
-            "The loaded `{kind}` cannot be trained from memory: {why}.", kind=type(model).__name__, why=why
-        )
+    else:
+        return
+    kind = type(model).__name__
+    raise ModelError("The loaded `{kind}` cannot be trained from memory: {why}.", kind=kind, why=Phrase(why))
 
 
 def _tokenizer_of(model: Any) -> Any:

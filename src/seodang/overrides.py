@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from seodang.errors import Mistake
+from seodang.language import Phrase
 
 
 class Loader(yaml.SafeLoader):
@@ -38,29 +39,31 @@ def set_override(data: dict[str, Any], text: str, origins: dict[str, str]) -> Mi
     key, equals, value = text.partition("=")
     key = key.strip().removeprefix("--")
     if not equals or not key:
-        return Mistake("", f"`{text}` is not an override; write key.path=value")
+        return Mistake("", Phrase("`{text}` is not an override; write key.path=value", text=text))
     try:
         parsed = read_yaml(value)
     except yaml.YAMLError:
-        return Mistake(key, f"the value `{value}` of the override is not YAML")
+        return Mistake(key, Phrase("the value `{value}` of the override is not YAML", value=value))
     here: Any = data
     *parents, last = key.split(".")
     for step in parents:
         above, here = here, _step(here, step)
         if here is None:
-            return Mistake(key, _no_item(above, step) if isinstance(above, list) else f"`{step}` has no keys to set")
+            unset = Phrase("`{step}` has no keys to set", step=step)
+            return Mistake(key, _no_item(above, step) if isinstance(above, list) else unset)
     if isinstance(here, list):
         if not last.isdigit() or int(last) >= len(here):
             return Mistake(key, _no_item(here, last))
         here[int(last)] = parsed
     else:
         here[last] = parsed
-    origins[key] = "override"
+    origins[key] = Phrase("override")
     return None
 
 
-def _no_item(items: list[Any], step: str) -> str:
-    return f"the list has no item `{step}`, only {', '.join(map(str, range(len(items)))) or 'none'}; counted from 0"
+def _no_item(items: list[Any], step: str) -> Phrase:
+    there = ", ".join(map(str, range(len(items)))) or Phrase("none")
+    return Phrase("the list has no item `{step}`, only {there}; counted from 0", step=step, there=there)
 
 
 def _step(here: Any, step: str) -> Any:

@@ -9,11 +9,18 @@ from __future__ import annotations
 import difflib
 from importlib.resources import files
 from pathlib import Path
+from typing import TypeVar
 
-from seodang.errors import TemplateError
+from seodang.errors import Mistake, RecipeError, TemplateError
+from seodang.language import Phrase
+from seodang.schema import Schema, check_schema
+
+T = TypeVar("T", bound=Schema)
 
 PACKAGE = Path(str(files("seodang")))
 RECIPES = "recipes"
+STARTER = "seodang-starter"
+"""The name of the small Korean model in the package."""
 
 
 def find(kind: str, name: str) -> Path:
@@ -30,9 +37,28 @@ def find(kind: str, name: str) -> Path:
         "There is no `{name}` in {kind}/{guess}. There is: {names}. Name one of these, or give the path of a file.",
         name=name,
         kind=kind,
-        guess=f"; did you mean `{near[0]}`?" if near else "",
-        names=", ".join(there) or "nothing",
+        guess=Phrase("; did you mean `{near}`?", near=near[0]) if near else "",
+        names=", ".join(there) or Phrase("nothing"),
     )
+
+
+def load(path: Path, schema: type[T]) -> T:
+    """A YAML file that holds one object. Raises RecipeError with every mistake in it."""
+    import yaml
+
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise RecipeError(str(path), [Mistake("", Phrase("cannot be read as YAML: {why}", why=error))]) from None
+    found, mistakes = check_schema(schema, data)
+    if found is None:
+        raise RecipeError(str(path), mistakes)
+    return found
+
+
+def model_path(name_or_path: str) -> str:
+    """The folder of the packaged starter model for its name; any other name or path as it is."""
+    return str(PACKAGE / "starter") if name_or_path == STARTER else name_or_path
 
 
 def names(kind: str) -> list[str]:

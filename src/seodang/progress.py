@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from seodang.language import say
+
 Advance = Callable[..., None]
 """advance(n=1, note="") moves the bar by n."""
 
@@ -15,7 +17,8 @@ PLAIN_EVERY_SECONDS = 10.0
 
 @contextmanager
 def progress(label: str, total: int | None = None) -> Iterator[Advance]:
-    """Show `label` and how much of `total` is done while the block runs."""
+    """Show `label` and how much of `total` is done while the block runs. Labels and notes may be phrases."""
+    label = say(label)
     if sys.stderr.isatty():
         with _bar(label, total) as advance:
             yield advance
@@ -33,7 +36,7 @@ def _bar(label: str, total: int | None) -> Iterator[Advance]:
     columns = (label_column, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), note_column)
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=total, note="")
-        yield lambda n=1, note="": bar.update(task, advance=n, note=note)
+        yield lambda n=1, note="": bar.update(task, advance=n, note=say(note))
 
 
 def _plain(label: str, total: int | None) -> Advance:
@@ -44,6 +47,6 @@ def _plain(label: str, total: int | None) -> Advance:
         done += n
         if time.monotonic() - last >= PLAIN_EVERY_SECONDS:
             last = time.monotonic()
-            print(f"{label}: {done}{f'/{total}' if total else ''} {note}".rstrip(), file=sys.stderr, flush=True)
+            print(f"{label}: {done}{f'/{total}' if total else ''} {say(note)}".rstrip(), file=sys.stderr, flush=True)
 
     return advance

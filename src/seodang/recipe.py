@@ -14,6 +14,7 @@ from seodang.data.dedup import Dedup
 from seodang.data.filters import Empty, Filter
 from seodang.data.formats import Auto, Format
 from seodang.evaluation.metrics import METRICS
+from seodang.language import Phrase
 from seodang.schema import Schema
 from seodang.self_instruct.completers import Completer, Local, Sampling
 from seodang.self_instruct.novelty import Novelty
@@ -95,6 +96,9 @@ class Prepare(Stage):
     """Exact duplicates by the whole conversation; `null` keeps them."""
     eval: float = Field(0.02, ge=0, lt=1)
     """Share of rows held out, chosen by content hash, so that adding rows reshuffles nothing."""
+    shuffle_answers: bool = False
+    """A control: the training conversations exchange their last answers, so that form is all there is to learn
+    (Hewitt and Liang 2019, arXiv:1909.03368)."""
 
 
 class TextData(Schema):
@@ -113,6 +117,9 @@ class Tokenizer(Stage):
     stage: Literal["tokenizer"]
     data: TextData
     vocab_size: int = Field(8000, ge=300)
+    merge_within: Literal["word", "character"] = "word"
+    """`character`: a Hangul syllable is one token, always the same one, and so is a space; small models learn letters,
+    numbers and particles from these."""
     template: str | None = None
     """A name in data_templates/ whose control tokens become single tokens and whose Jinja is saved."""
     special_tokens: tuple[str, ...] = ()
@@ -159,7 +166,7 @@ class TrainData(Schema):
         if self.run and self.eval is not None:
             raise ValueError("`eval` belongs to `train`; a run brings its own eval.jsonl")
         if isinstance(self.eval, float) and not 0 <= self.eval < 1:
-            raise ValueError(f"`eval` as a share must be 0 or more and below 1, got {self.eval}")
+            raise ValueError(Phrase("`eval` as a share must be 0 or more and below 1, got {got}", got=self.eval))
         return self
 
 
@@ -225,6 +232,8 @@ class Generate(Stage):
     sampling: Sampling = Sampling(temperature=0.8, top_p=0.95, max_new_tokens=512)
     filters: tuple[Filter, ...] = (Empty(),)
     novelty: Novelty = Novelty()
+    verify: bool = False
+    """Count how many kept answers a program finds right, by the kinds of checkable task in data_tasks/."""
 
 
 class Pairs(Stage):
@@ -255,11 +264,18 @@ class Pairs(Stage):
         return _known(value)
 
 
+class Candidate(ModelSpec):
+    """A model to evaluate, and how it is asked."""
+
+    shots: int = Field(0, ge=0)
+    """Worked examples before every question: training rows, of the same task where rows name theirs."""
+
+
 class Evaluate(Stage):
     """Held-out prompts answered by several models of one lineage, side by side."""
 
     stage: Literal["evaluate"]
-    models: dict[str, ModelSpec] = Field(min_length=1)
+    models: dict[str, Candidate] = Field(min_length=1)
     """Column name → model, in the order of the table: base, sft, dpo."""
     template: str | None = None
     """Unset: each run's own; a model that has none answers with that of the first run which has one."""
@@ -267,7 +283,16 @@ class Evaluate(Stage):
     """Conversations; the last answer is the reference. A run's eval.jsonl is used where it has one."""
     max_prompts: int | None = Field(None, ge=1)
     metrics: tuple[str, ...] = tuple(METRICS)
+    divergence_from: str | None = None
+    """A column: every other model's KL divergence from it is measured on samples of its own, in nats per answer."""
     sampling: Sampling = Sampling(temperature=0.0, max_new_tokens=256)
+
+    @model_validator(mode="after")
+    def _known_column(self) -> Self:
+        if self.divergence_from is not None and self.divergence_from not in self.models:
+            text, names = "`divergence_from: {given}` is none of {names}", ", ".join(self.models)
+            raise ValueError(Phrase(text, given=self.divergence_from, names=names))
+        return self
 
     @field_validator("metrics")
     @classmethod
@@ -278,7 +303,8 @@ class Evaluate(Stage):
 def _known(names: dict[str, float]) -> dict[str, float]:
     unknown = [name for name in names if name not in METRICS]
     if unknown:
-        raise ValueError(f"unknown metric {', '.join(unknown)} (known: {', '.join(METRICS)})")
+        unknown_names, known_names = ", ".join(unknown), ", ".join(METRICS)
+        raise ValueError(Phrase("unknown metric {names} (known: {known})", names=unknown_names, known=known_names))
     return names
 
 

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import yaml
 
 from seodang.errors import Mistake, RecipeError
+from seodang.language import Phrase
 from seodang.overrides import Loader, first_key, read_yaml, set_override
 from seodang.recipe import STAGES, Recipe, Stage, stage_class
 from seodang.schema import check_schema, field_paths
@@ -67,9 +68,10 @@ def validate(data: dict[str, Any], path: Path | None = None) -> tuple[Stage | No
         import difflib
 
         near = difflib.get_close_matches(str(stage), STAGES, 1)
-        guess = f", did you mean `{near[0]}`?" if near else ""
-        text = "is required" if stage is None else f"unknown stage `{stage}`{guess}"
-        return None, [Mistake("stage", f"{text} (known: {', '.join(STAGES)})")]
+        guess = Phrase(", did you mean `{near}`?", near=near[0]) if near else ""
+        unknown = Phrase("unknown stage `{stage}`{guess}", stage=stage, guess=guess)
+        fault = Phrase("is required") if stage is None else unknown
+        return None, [Mistake("stage", Phrase("{fault} (known: {names})", fault=fault, names=", ".join(STAGES)))]
     kind = stage_class(stage)
     return check_schema(kind, data, lambda parent, key: _hint(kind, parent, key))
 
@@ -136,7 +138,7 @@ def _origin(path: str, origins: dict[str, str]) -> str:
         found = origins.get(".".join(parts[:size]))
         if found and (size == len(parts) or f"{'.'.join(parts[:size])}." not in " ".join(origins)):
             return found
-    return "default"
+    return Phrase("default")
 
 
 def _leaves(data: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -159,12 +161,12 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, int], list[Mistake]]:
     except IsADirectoryError:
         raise RecipeError(str(path), [Mistake("", "is a folder; name one recipe in it")]) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(str(path), [Mistake("", f"the file cannot be read: {error}")]) from None
+        raise RecipeError(str(path), [Mistake("", Phrase("the file cannot be read: {why}", why=error))]) from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        why = f"is not YAML: {getattr(error, 'problem', None) or error}"
+        why = Phrase("is not YAML: {why}", why=getattr(error, "problem", None) or error)
         if path.suffix in DATA_FILES:
-            why = f"is a data file; `seodang init {path.name} --model NAME` writes recipes for it"
+            why = Phrase("is a data file; `seodang init {name} --model NAME` writes recipes for it", name=path.name)
         raise RecipeError(str(path), [Mistake("", why, mark.line + 1 if mark else None)]) from None
     if not isinstance(node, yaml.MappingNode) or path.suffix in DATA_FILES:
         raise RecipeError(str(path), [Mistake("", "must be a mapping of keys to values that begins with `stage:`")])
@@ -179,7 +181,7 @@ def _walk(node: yaml.Node, prefix: str, lines: dict[str, int]) -> Iterator[Mista
         for key, value in node.value:
             path = f"{prefix}.{key.value}" if prefix else str(key.value)
             if path in lines:
-                text = f"written twice, first in line {lines[path]}; keep one"
+                text = Phrase("written twice, first in line {first}; keep one", first=lines[path])
                 yield Mistake(path, text, key.start_mark.line + 1)
             lines[path] = key.start_mark.line + 1
             yield from _walk(value, path, lines)
@@ -191,7 +193,7 @@ def _walk(node: yaml.Node, prefix: str, lines: dict[str, int]) -> Iterator[Mista
 
 def _placed(mistake: Mistake, lines: dict[str, int], origins: dict[str, str]) -> Mistake:
     if origins.get(mistake.path) == "override":
-        return Mistake(mistake.path, f"{mistake.text}  (override)")
+        return Mistake(mistake.path, Phrase("{text}  (override)", text=Phrase(mistake.text)))
     return Mistake(mistake.path, mistake.text, lines.get(mistake.path) or _line_above(mistake.path, lines))
 
 
@@ -252,8 +254,8 @@ def _hint(kind: type[Stage], parent: str, key: str) -> str | None:
     full = f"{parent}.{key}" if parent else key
     target = _aliases().get(key)
     if target in known and target != full:
-        return f"unknown key; here it is called `{target}`"
+        return Phrase("unknown key; here it is called `{target}`", target=target)
     elsewhere = sorted((path for path in known if path.rpartition(".")[2] == key), key=len)
     if elsewhere:
-        return f"unknown key here; it belongs to `{elsewhere[0]}`"
+        return Phrase("unknown key here; it belongs to `{elsewhere}`", elsewhere=elsewhere[0])
     return None

@@ -24,6 +24,7 @@ from typing import IO, Any
 from filelock import FileLock, Timeout
 
 from seodang.errors import ModelError, RunError
+from seodang.language import Phrase, joined
 
 TRAIN, EVAL, DROPPED, LOG = "train.jsonl", "eval.jsonl", "dropped.jsonl", "log.jsonl"
 REPORT, MANIFEST, RECIPE = "report.json", "manifest.json", "recipe.yaml"
@@ -123,10 +124,17 @@ class Ledger:
         return {"read": self.read, "kept": self.kept, "dropped": dict(sorted(self.dropped.items()))}
 
 
-def ledger_line(rows: Mapping[str, Any]) -> str:
+def ledger_line(rows: Mapping[str, Any]) -> Phrase:
     """A closed ledger in one line: `60 read = 41 kept + 19 dropped (12 duplicate, 7 empty)`."""
-    dropped = ", ".join(f"{count} {reason}" for reason, count in rows["dropped"].items()) or "none"
-    return f"{rows['read']} read = {rows['kept']} kept + {sum(rows['dropped'].values())} dropped ({dropped})"
+    line = "{read} read = {kept} kept + {lost} dropped ({reasons})"
+    lost, reasons = sum(rows["dropped"].values()), counted(rows["dropped"].items())
+    return Phrase(line, read=rows["read"], kept=rows["kept"], lost=lost, reasons=reasons)
+
+
+def counted(reasons: Iterable[tuple[str, int]]) -> Phrase:
+    """Reasons with their counts in one line: `12 duplicate, 7 empty`, or `none`."""
+    told = [Phrase("{count} {reason}", count=count, reason=reason) for reason, count in reasons]
+    return joined(", ", told) if told else Phrase("none")
 
 
 @dataclass(slots=True)
@@ -216,7 +224,7 @@ def finished_run(path: str, wanted: str) -> Path:
     """The folder of a finished run. Raises ModelError that says what to run first."""
     folder = Path(path)
     if not is_finished(folder):
-        state = "is not finished" if folder.exists() else "does not exist yet"
+        state = Phrase("is not finished") if folder.exists() else Phrase("does not exist yet")
         raise ModelError(
             "{wanted}: the run {path} {state}. Run its recipe first (`seodang run`), or name another run.",
             wanted=wanted,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
 
@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from seodang.errors import Mistake
+from seodang.language import Phrase, joined
 
 T = TypeVar("T")
 
@@ -44,28 +45,25 @@ by_name = BeforeValidator(_named)
 Hint = Callable[[str, str], str | None]
 """(path of the parent, unknown key) → the text of a better mistake, or None."""
 
-MUST_BE = {
-    "string_type": "text",
-    "int_type": "a whole number",
-    "int_parsing": "a whole number",
-    "int_from_float": "a whole number",
-    "float_type": "a number",
-    "float_parsing": "a number",
-    "finite_number": "a finite number",
-    "bool_type": "true or false",
-    "bool_parsing": "true or false",
-    "tuple_type": "a list",
-    "list_type": "a list",
-    "dict_type": "keys with values",
-    "model_type": "keys with values",
-    "model_attributes_type": "keys with values",
+KINDS = {
+    name: what
+    for what, names in {
+        Phrase("text"): "string_type",
+        Phrase("a whole number"): "int_type int_parsing int_from_float",
+        Phrase("a number"): "float_type float_parsing",
+        Phrase("a finite number"): "finite_number",
+        Phrase("true or false"): "bool_type bool_parsing",
+        Phrase("a list"): "tuple_type list_type",
+        Phrase("keys with values"): "dict_type model_type model_attributes_type",
+    }.items()
+    for name in names.split()
 }
 """Pydantic's error type → what the value must be, in the words of someone who writes YAML."""
 
 
 def check_schema(kind: type[T] | Any, data: Any, hint: Hint | None = None) -> tuple[T | None, list[Mistake]]:
     """Validate `data` as `kind`. Returns (object, []) or (None, every mistake)."""
-    found: dict[str, list[str]] = {}
+    found: dict[str, list[Phrase]] = {}
     result: T | None = None
     try:
         result = TypeAdapter(kind).validate_python(data)
@@ -75,7 +73,7 @@ def check_schema(kind: type[T] | Any, data: Any, hint: Hint | None = None) -> tu
             text = _text(item, place, hint)
             found.setdefault(".".join(place.path), []).append(text)
     for place in _bools_for_numbers(_Place(kind, data)):
-        found.setdefault(".".join(place.path), [f"must be a number, got {place.data}"])
+        found.setdefault(".".join(place.path), [_must_be(Phrase("a number"), str(place.data))])
     mistakes = [Mistake(path, _joined(texts)) for path, texts in found.items() if not _has_deeper(path, found)]
     return (None, mistakes) if mistakes else (result, [])
 
@@ -98,17 +96,36 @@ def _takes_bool(annotation: Any) -> bool:
     return any(_takes_bool(argument) for argument in typing.get_args(annotation))
 
 
-def _has_deeper(path: str, found: dict[str, list[str]]) -> bool:
+def _has_deeper(path: str, found: dict[str, list[Phrase]]) -> bool:
     """`['q', 5]` for `str | tuple[str, ...]` is not text, and its item 1 is not text: only the second helps."""
     return any(other.startswith(f"{path}.") for other in found)
 
 
-def _joined(texts: list[str]) -> str:
+MUST_BE, GOT = "must be {what}", "{fault}, got {got}"
+
+
+def _got(fault: str, got: str) -> Phrase:
+    return Phrase(GOT, fault=Phrase(fault), got=got)
+
+
+def _must_be(what: Phrase, got: str) -> Phrase:
+    return _got(Phrase(MUST_BE, what=what), got)
+
+
+def _wanted(text: Phrase) -> Phrase | None:
+    """What the value must be, where that is what the text says."""
+    fault = text.values["fault"] if text.text == GOT else None
+    what = fault.values["what"] if isinstance(fault, Phrase) and fault.text == MUST_BE else None
+    return what if isinstance(what, Phrase) else None
+
+
+def _joined(texts: list[Phrase]) -> Phrase:
     """One text for the members of a union that each refused the value: `must be text or a number, got []`."""
     first, *others = dict.fromkeys(texts)
-    head, _, got = first.partition(", got ")
-    more = [text.partition(", got ")[0].removeprefix("must be ") for text in others if text.startswith("must be ")]
-    return first if not more or not got else f"{' or '.join([head, *more])}, got {got}"
+    head, more = _wanted(first), [what for text in others if (what := _wanted(text))]
+    if head is None or not more:
+        return first
+    return _must_be(joined(" or ", [head, *more]), str(first.values["got"]))
 
 
 @dataclass(slots=True)
@@ -210,41 +227,57 @@ def _tags(model: type[BaseModel]) -> dict[str, tuple[Any, ...]]:
     return {tag: typing.get_args(fields[tag].annotation) for tag in ("kind", "stage") if tag in fields}
 
 
-def _text(item: Any, place: _Place, hint: Hint | None) -> str:
+def _text(item: Any, place: _Place, hint: Hint | None) -> Phrase:
     kind, context, got = item["type"], item.get("ctx", {}), _short(item.get("input"))
     if kind == "extra_forbidden":
         return _unknown(place, hint)
     if kind == "missing":
-        return "is required"
+        return Phrase("is required")
     if kind == "invalid_key" or item["loc"][-1:] == ("[key]",):
-        return f"a name must be text, got {got}; put it in quotes"
+        return Phrase("a name must be text, got {got}; put it in quotes", got=got)
     if kind == "union_tag_not_found":
         tag = context["discriminator"].strip("'")
-        return f"needs `{tag}` ({', '.join(name for model in place.any_models() for name in _tags(model)[tag])})"
-    if kind in MUST_BE:
-        known = f" (known here: {', '.join(place.names())})" if "key" in MUST_BE[kind] and place.names() else ""
-        return f"must be {MUST_BE[kind]}{known}, got {got}"
+        names = ", ".join(name for model in place.any_models() for name in _tags(model)[tag])
+        return Phrase("needs `{tag}` ({names})", tag=tag, names=names)
+    if kind in KINDS:
+        known = place.names() if kind in ("dict_type", "model_type", "model_attributes_type") else []
+        text = "{what} (known here: {names})"
+        return _must_be(Phrase(text, what=KINDS[kind], names=", ".join(known)) if known else KINDS[kind], got)
     return _words(item["msg"], kind, context, got)
 
 
-def _words(text: str, kind: str, context: dict[str, Any], got: str) -> str:
+def _words(text: str, kind: str, context: dict[str, Any], got: str) -> Phrase:
     if kind in {"greater_than", "greater_than_equal", "less_than", "less_than_equal"}:
-        return f"must be {text.removeprefix('Input should be ')}, got {got}"
+        return _must_be(_bound(kind, text.rpartition(" ")[2]), got)
     if kind in {"too_short", "too_long"}:
-        bound = f"at least {context['min_length']}" if kind == "too_short" else f"at most {context['max_length']}"
-        return f"must have {bound} of them, got {context['actual_length']}"
+        bound = context["min_length"] if kind == "too_short" else context["max_length"]
+        few, many = "must have at least {bound} of them", "must have at most {bound} of them"
+        return _got(Phrase(few if kind == "too_short" else many, bound=bound), str(context["actual_length"]))
     if kind == "literal_error":
-        return f"must be one of {context['expected'].replace(' or ', ', ')}, got {got}"
+        return _must_be(Phrase("one of {names}", names=context["expected"].replace(" or ", ", ")), got)
     if kind == "union_tag_invalid":
         names = context["expected_tags"].replace("'", "").split(", ")
-        near = difflib.get_close_matches(str(context["tag"]), names, 1)
-        guess = f", did you mean `{near[0]}`?" if near else ""
-        return (
-            f"unknown {context['discriminator'].strip(chr(39))} `{context['tag']}`{guess} (known: {', '.join(names)})"
-        )
+        tag, value = context["discriminator"].strip("'"), str(context["tag"])
+        guess, known = _guess(value, names), ", ".join(names)
+        return Phrase("unknown {tag} `{value}`{guess} (known: {names})", tag=tag, value=value, guess=guess, names=known)
     if kind == "value_error":
-        return str(context["error"])
-    return f"{text[0].lower()}{text[1:]}, got {got}".replace("input should", "should", 1)
+        said = next(iter(context["error"].args), "")
+        return said if isinstance(said, Phrase) else Phrase(str(context["error"]))
+    return _got(Phrase(f"{text[0].lower()}{text[1:]}".replace("input should", "should", 1)), got)
+
+
+def _bound(kind: str, bound: str) -> Phrase:
+    return {
+        "greater_than": Phrase("greater than {bound}", bound=bound),
+        "greater_than_equal": Phrase("greater than or equal to {bound}", bound=bound),
+        "less_than": Phrase("less than {bound}", bound=bound),
+        "less_than_equal": Phrase("less than or equal to {bound}", bound=bound),
+    }[kind]
+
+
+def _guess(value: str, names: Iterable[str], cutoff: float = 0.6) -> Phrase:
+    near = difflib.get_close_matches(value, list(names), 1, cutoff=cutoff)
+    return Phrase(", did you mean `{near}`?", near=near[0]) if near else Phrase("")
 
 
 def _short(value: Any) -> str:
@@ -252,17 +285,18 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _unknown(place: _Place, hint: Hint | None) -> str:
+def _unknown(place: _Place, hint: Hint | None) -> Phrase:
     """The text for a key that nobody knows here: another kind's, a peer's name for ours, or a slip of the pen."""
     *parents, key = place.path
     owners = [str(name) for model in place.any_models() if key in model.model_fields for name in _kinds(model)]
     if owners:
-        return f"unknown key here; `{key}` belongs to `kind: {' | '.join(owners)}`"
+        text = "unknown key here; `{key}` belongs to `kind: {kinds}`"
+        return Phrase(text, key=key, kinds=" | ".join(owners))
     better = hint(".".join(parents), key) if hint else None
-    near = difflib.get_close_matches(key, place.names(), 1, cutoff=0.6)
-    if better or not near:
-        return better or f"unknown key (known here: {', '.join(place.names())})"
-    return f"unknown key, did you mean `{near[0]}`?"
+    guess = _guess(key, place.names())
+    if better or not guess:
+        return Phrase(better or Phrase("unknown key (known here: {names})", names=", ".join(place.names())))
+    return Phrase("unknown key{guess}", guess=guess)
 
 
 def _kinds(model: type[BaseModel]) -> tuple[Any, ...]:

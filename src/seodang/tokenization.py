@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from seodang.errors import ModelError, TemplateError
+from seodang.language import Phrase
+from seodang.packaged import model_path
 
 PROBES = (
     "안녕하세요.", " 앞에 빈칸", "뒤에 빈칸 ", "줄\n바꿈", "\n\n두 줄", "ㅋㅋㅋ 자모", "가\u200b나",
@@ -37,7 +39,7 @@ def _config(folder: Path) -> dict[str, Any]:
 
 def local_folder(name_or_path: str, revision: str | None = None) -> Path:
     """The folder with a tokenizer's files: the path itself, or a snapshot of its files on the Hub."""
-    folder = Path(name_or_path)
+    folder = Path(model_path(name_or_path))
     if folder.is_dir():
         return folder
     if folder.exists():
@@ -51,7 +53,7 @@ def local_folder(name_or_path: str, revision: str | None = None) -> Path:
             "The model path {path} does not exist (looked from {here}). Check the spelling; a relative path starts at "
             "the working directory, one that starts with `./` in a recipe at the recipe's folder.",
             path=name_or_path,
-            here="the working directory",
+            here=Phrase("the working directory"),
         )
     return _hub_snapshot(name_or_path, revision)
 

@@ -11,16 +11,19 @@ import difflib
 import importlib
 import shutil
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from seodang import runs
-from seodang.errors import RunError
+from seodang.data.audit import check
+from seodang.errors import RunError, SeodangError
+from seodang.language import Phrase, joined
 from seodang.machine import git_state, hardware, versions
+from seodang.packaged import model_path
 from seodang.recipe import STAGES, Stage
-from seodang.recipe_file import dump_recipe
+from seodang.recipe_file import Loaded, dump_recipe
 from seodang.runs import Run
 
 Mode = Literal["fresh", "resume", "new", "replace"]
@@ -36,6 +39,8 @@ class Outcome:
 
     path: Path
     unchanged: bool = False
+    report: dict[str, Any] = field(default_factory=dict, compare=False)
+    """The report as the stage made it, whose sentences can still be said in the user's language."""
 
 
 def run_recipe(recipe: Stage, mode: Mode = "fresh") -> Outcome:
@@ -58,7 +63,20 @@ def run_recipe(recipe: Stage, mode: Mode = "fresh") -> Outcome:
                 shutil.rmtree(path)  # nothing was made yet: the next try needs no --replace
             raise
         _finish(folder, report, time.monotonic() - started)
-    return Outcome(path)
+    return Outcome(path, report=report)
+
+
+def check_and_run(loaded: Loaded, mode: Mode, tell: Callable[[str], object] | None = None) -> Outcome:
+    """Audit a recipe, `tell` what was found, then do it. Raises the error of what stands in the way."""
+    require_writable(loaded.recipe, mode)
+    found = check(loaded.recipe)
+    if tell:
+        tell(found.text)
+    found.require()
+    if found.pending:
+        pending = joined("; ", (Phrase("not made yet: {run}", run=run) for run in found.pending))
+        raise SeodangError("{file} cannot start: {pending}.", file=loaded.path, pending=pending)
+    return run_recipe(loaded.recipe, mode)
 
 
 def folder_mode(recipe: Stage, mode: Mode) -> Mode:
@@ -124,7 +142,7 @@ def _where(recipe: Stage, mode: Mode, inputs: dict[str, str]) -> Path | None:
 
 
 def _again(path: Path, there: dict[str, Any], mode: Mode, changes: list[str]) -> Path | None:
-    difference = "\n".join(f"  {line}" for line in changes)
+    difference = joined("\n", (Phrase("  {line}", line=line) for line in changes))
     if there.get("state") == "finished":
         if mode == "resume":
             raise RunError(
@@ -169,9 +187,10 @@ def _changes(recipe: Stage, path: Path, there: dict[str, Any], inputs: dict[str,
     new = dump_recipe(recipe).splitlines()
     lines = [line for line in difflib.ndiff(old, new) if line[:2] in ("- ", "+ ") and "output_dir:" not in line]
     before: dict[str, str] = there.get("inputs", {})
-    lines += [f"~ {name} has other content" for name in inputs if name in before and before[name] != inputs[name]]
-    lines += [f"~ {name} is new" for name in inputs if name not in before]
-    return lines + [f"~ {name} is gone" for name in before if name not in inputs]
+    changed = [name for name in inputs if name in before and before[name] != inputs[name]]
+    lines += [Phrase("~ {name} has other content", name=name) for name in changed]
+    lines += [Phrase("~ {name} is new", name=name) for name in inputs if name not in before]
+    return lines + [Phrase("~ {name} is gone", name=name) for name in before if name not in inputs]
 
 
 def _begin(folder: Run, recipe: Stage, inputs: dict[str, str]) -> None:
@@ -212,7 +231,7 @@ def input_hashes(recipe: Stage) -> dict[str, str]:
     found: dict[str, str] = {}
     for key, value in _strings(recipe.model_dump(mode="json", exclude={"output_dir"})):
         if key in ("run", "path", "train", "eval", "name_or_path", "tokenizer"):
-            for file in _input_files(key, Path(value)):
+            for file in _input_files(key, Path(model_path(value))):
                 found[str(file)] = quick_hash(file)
     return found
 

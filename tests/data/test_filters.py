@@ -15,7 +15,9 @@ from seodang.data.filters import (
     EndsWithColon,
     Filter,
     HangulShare,
+    Leftover,
     Length,
+    Pii,
     PromptEqualsAnswer,
 )
 from seodang.records import Conversation, Labelled, Message, Preference, Prompt, Record, Text, Unpaired
@@ -84,6 +86,17 @@ CASES: list[tuple[Any, Record, str | None]] = [
     (Contains(phrases=("OpenAI", "챗GPT")), talk("누구니?", "저는 openai가 만들었습니다."), "contains"),
     (Contains(phrases=("이미지",)), talk("이미지를 그려 줘", "그릴 수 없습니다."), None),
     (Contains(phrases=("이미지",), of="prompt"), talk("이미지를 그려 줘", "그릴 수 없습니다."), "contains"),
+    (Leftover(), talk("수도는?", "서울입니다.\n\n### 질문: 인구는?\n### 답변: 천만 명입니다."), "leftover"),
+    (Leftover(), talk("수도는?", "서울입니다.<|im_end|>\n부산은 항구입니다."), "leftover"),
+    (Leftover(), talk("### 질문: 수도는?", "## 서울\n수도입니다. 질문: 더 있나요?"), None),
+    (Leftover(), pair("수도는?", "서울", "몰라 ### Response(응답): 서울"), "leftover"),
+    (Leftover(), Prompt((Message("user", "### 답변:"),)), None),
+    (Pii(), talk("내 번호 990231-1234567 기억해", "네, 기억할게요."), "pii"),
+    (Pii(), talk("번호를 지어 줘", "990231-1234567"), "pii"),
+    (Pii(action="mask"), talk("번호를 지어 줘", "990231-1234567"), "pii"),  # not mended: `judge` asks `mend` first
+    (Pii(), pair("번호?", "없습니다.", "990231-1234567"), "pii"),
+    (Pii(), Text("번호는 990231-1234567"), "pii"),
+    (Pii(), talk("전화 010-1234-5678", "2026-11-20에 걸게요."), None),
     (ChosenEqualsRejected(), pair("수도는?", "서울", "서울 "), "chosen_equals_rejected"),
     (ChosenEqualsRejected(), pair("수도는?", "서울", "부산"), None),
     (ChosenEqualsRejected(), GOOD, None),
@@ -103,6 +116,44 @@ def test_every_filter_is_tried_both_ways() -> None:
         assert {reason is None for one, _, reason in CASES if type(one) is kind} == {True, False}
 
 
+ENDS = [
+    ("### 답변: 서울입니다.", "서울입니다."),
+    ("### 응답:\n서울입니다.\n\n### 질문:", "서울입니다."),
+    ("서울입니다.<|im_end|>", "서울입니다."),
+    ("<bot> ### Response: 서울입니다. </s>\n", "서울입니다."),
+    ("### 답변:", ""),
+    ("서울입니다.", "서울입니다."),
+    ("서울입니다.\n### 질문: 인구는?", "서울입니다.\n### 질문: 인구는?"),
+    ("### 답변은 서울입니다:", "### 답변은 서울입니다:"),
+]
+
+
+@pytest.mark.parametrize(("answer", "clean"), ENDS)
+def test_leftover_words_go_from_both_ends_of_an_answer(answer: str, clean: str) -> None:
+    given = talk("### 질문: 수도는?", answer)
+    record, times = Leftover().mend(given)
+    assert record == talk("### 질문: 수도는?", clean)
+    assert times == (answer != clean)
+    assert Leftover().mend(record) == (record, 0)
+
+
+def test_leftover_words_go_from_every_answer_of_any_record() -> None:
+    said, clean = Message("assistant", "### 답변: 네."), Message("assistant", "네.")
+    asked = Message("user", "### 답변: 라고 써 줘")
+    assert Leftover().mend(Conversation((asked, said, asked, said))) == (Conversation((asked, clean, asked, clean)), 2)
+    assert Leftover().mend(Preference((asked,), (said,), (clean,))) == (Preference((asked,), (clean,), (clean,)), 1)
+    assert Leftover().mend(Unpaired((asked,), (said,), True)) == (Unpaired((asked,), (clean,), True), 1)
+    assert Leftover().mend(Text("### 답변: 네.")) == (Text("### 답변: 네."), 0)
+
+
+def test_personal_data_is_masked_where_the_action_says_so() -> None:
+    given = talk("내 번호 990231-1234567", "990231-1234567 맞지요?")
+    assert Pii().mend(given) == (given, 0)
+    record, times = Pii(action="mask").mend(given)
+    assert (record, times) == (talk("내 번호 990231-*******", "990231-******* 맞지요?"), 2)
+    assert Pii().reason(record) is None
+
+
 WRITTEN = [
     ("empty", Empty()),
     ({"kind": "length", "max": 100}, Length(max=100)),
@@ -118,6 +169,7 @@ def test_in_a_recipe(value: Any, one: Any) -> None:
 MISTAKES = [
     ({"kind": "length", "min": 9, "max": 3}, "`max` (3) must not be smaller than `min` (9)"),
     ({"kind": "length", "maximum": 3}, "unknown key"),
+    ({"kind": "pii", "action": "hide"}, "action"),
     ({"kind": "contains"}, "phrases: is required"),
     ({"kind": "hangul_share", "min": 1.5}, "must be less than or equal to 1"),
     ("emtpy", "unknown kind `emtpy`, did you mean `empty`?"),
@@ -135,7 +187,7 @@ LOSSES = ["ko/kullm_style_conversation.jsonl", "ko/kullm_style_evol.jsonl", "ko/
 
 
 @pytest.mark.parametrize("name", LOSSES)
-@pytest.mark.parametrize("one", [Empty(), HangulShare(), PromptEqualsAnswer(), EndsWithColon()])
+@pytest.mark.parametrize("one", [Empty(), HangulShare(), PromptEqualsAnswer(), EndsWithColon(), Leftover(), Pii()])
 def test_no_filter_loses_more_than_one_percent_of_a_real_file(shared_data: Path, name: str, one: Any) -> None:
     from seodang.data.reading import open_records
     from seodang.errors import DataError

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seodang.data.filters import Contains, Empty, Length
+from seodang.data.filters import Contains, Empty, Leftover, Length, Pii
 from seodang.data.judge import SAME_SIDES, judge
 from seodang.records import Conversation, Message, Preference, Text, instruct
 
@@ -52,6 +52,24 @@ def test_filters_see_the_repaired_record_and_the_first_reason_counts() -> None:
     long = Conversation((Message("user", "수도는?"), Message("assistant", "아주 긴 답")))
     assert judge(long, (Length(max=3), Contains(phrases=("긴",))))[2] == "too_long"
     assert judge(long, (Contains(phrases=("긴",)), Length(max=3)))[2] == "contains"
+
+
+def test_what_a_filter_can_mend_is_mended_and_counted_before_any_is_asked() -> None:
+    left = Conversation((Message("user", "수도는?"), Message("assistant", "### 답변: 서울입니다.\u200b")), "a:1")
+    record, repairs, reason = judge(left, (Length(max=6), Leftover()))
+    assert isinstance(record, Conversation)
+    assert (record.answer, reason) == ("서울입니다.", None)
+    assert dict(repairs) == {"zero_width": 1, "leftover": 1}
+    told = Conversation((Message("user", "번호?"), Message("assistant", "990231-1234567")))
+    assert judge(told, (Pii(),))[1:] == ({}, "pii")
+    masked, repairs, reason = judge(told, (Pii(action="mask"),))
+    assert isinstance(masked, Conversation)
+    assert (masked.answer, dict(repairs), reason) == ("990231-*******", {"pii": 1}, None)
+
+
+def test_an_answer_that_was_only_template_words_is_empty() -> None:
+    bare = Conversation((Message("user", "수도는?"), Message("assistant", "### 답변:")))
+    assert judge(bare, (Empty(), Leftover()))[2] == "empty"
 
 
 def test_a_pair_without_a_difference_is_dropped_whatever_the_filters() -> None:

@@ -14,8 +14,9 @@ import torch
 
 from seodang.chats import make_chat
 from seodang.errors import DataError, ModelError, TemplateError
-from seodang.evaluation import evaluate
-from seodang.evaluation.evaluate import lineage_chats, measure, run
+from seodang.evaluation import evaluate, lineage
+from seodang.evaluation.evaluate import measure, run
+from seodang.evaluation.lineage import lineage_chats
 from seodang.evaluation.metrics import wilson
 from seodang.recipe import Evaluate
 from seodang.recipe_file import validate
@@ -224,7 +225,7 @@ def test_every_row_is_kept_or_dropped_for_a_reason(recipe: Callable[..., Evaluat
 def test_the_chosen_prompts_stay_when_rows_are_added(recipe: Callable[..., Evaluate], tmp_path: Path) -> None:
     def kept(rows: list[dict[str, Any]], **keys: Any) -> set[str]:
         made = recipe(rows, max_prompts=3, **keys)
-        records, _ = evaluate.held_out(made, lineage_chats(made))
+        records, _, _ = evaluate.held_out(made, lineage_chats(made))
         return {record.answer for record in records if isinstance(record, Conversation)}
 
     more = [
@@ -348,12 +349,12 @@ def test_thinking_is_what_the_run_was_trained_with(
     shutil.copytree(sft, copy)
     (copy / "recipe.yaml").write_text(f"stage: sft\n{written}\n", encoding="utf-8")
     tokenizer = AutoTokenizer.from_pretrained(copy / "adapter")
-    assert evaluate._thinking(tokenizer, recipe(), "sft") is None
+    assert lineage._thinking(tokenizer, recipe(), "sft") is None
 
     tokenizer.chat_template = THINKS
     made = recipe(models={"base": {"name_or_path": "x"}, "sft": {"run": str(copy)}})
-    assert evaluate._thinking(tokenizer, made, "sft") == thinking
-    assert evaluate._thinking(tokenizer, made, "base") == thinking
+    assert lineage._thinking(tokenizer, made, "sft") == thinking
+    assert lineage._thinking(tokenizer, made, "base") == thinking
 
 
 def test_what_applies_nowhere_is_left_out() -> None:

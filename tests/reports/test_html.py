@@ -368,3 +368,47 @@ def test_which_metrics_are_shares(name: str, expected: bool) -> None:
 )  # fmt: skip
 def test_rows_are_shown_as_turns(row: Any, turns: list[tuple[str, str]]) -> None:
     assert html._turns(row) == turns
+
+
+KOREAN_HEADINGS = ["모든 행의 행방", "지표", "그림", "무엇을 학습하는가", "보기", "어떻게 만들었는가"]
+
+
+def test_the_page_is_korean_where_korean_is_spoken(
+    made: Callable[..., Page], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEODANG_LANG", "ko")
+    samples = {"over_length": [{"messages": [{"role": "user", "content": "loss"}]}]}
+    page = made(SFT | {"samples": samples}, recipe="stage: sft\n", state="finished", stage="sft", seconds=75.0)
+
+    assert ("html", {"lang": "ko"}) in page.tags
+    assert [name for name in KOREAN_HEADINGS if name not in page.text] == []
+    assert page.headings() == []
+    assert "sft 끝남 koalpaca-sft" in page.text
+    assert (
+        "1495 읽음 = 1443 남김 + 52 버림 (12 no_answer, 40 over_length) · 학습 손실 3.412 → 1.6 · "
+        "남겨 둔 데이터의 손실 3.25 → 1.75"
+    ) in page.text
+    assert "걸린 시간: 1분 15초" in page.text
+    assert "1,495 읽음 = 1,443 남김 + 52 버림 이유 버림 비율 길이 초과 (over_length) 40 2.7 %" in page.text
+    assert "길이 초과 (over_length) 사용자 loss" in page.text  # what a row says is data
+    assert "손실 손실 남겨 둔 데이터의 손실" in page.text  # the figure and its legend
+    svg = (tmp_path / "koalpaca-sft" / "report.html").read_text(encoding="utf-8")
+    assert ">스텝</text>" in svg and ">개수</text>" in svg and ">step</text>" not in svg
+
+
+def test_the_page_says_en_where_english_is_spoken(made: Callable[..., Page]) -> None:
+    assert ("html", {"lang": "en"}) in made({"rows": SFT["rows"]}).tags
+
+
+@pytest.mark.parametrize(
+    ("key", "english", "korean"),
+    [
+        ("over_length", "over_length", "길이 초과 (over_length)"),
+        ("empty", "empty", "비어 있음 (empty)"),
+        ("my_own", "my_own", "my_own"),
+    ],
+)
+def test_a_reason_keeps_its_key(key: str, english: str, korean: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert html.reason(key) == english
+    monkeypatch.setenv("SEODANG_LANG", "ko")
+    assert html.reason(key) == korean

@@ -18,6 +18,7 @@ from seodang.data.dataset import TrainingRows, training_rows
 from seodang.data.survey import named, open_source
 from seodang.encoding import Encoded
 from seodang.errors import CheckFailed, DataError
+from seodang.language import Phrase, joined, label, padded, say
 from seodang.recipe import DPO, SFT, Prepare, Pretrain, Source, Stage
 from seodang.tuning.preflight import problems_before_loading, require_positions, stored_positions
 
@@ -37,20 +38,22 @@ class Audit:
     @property
     def text(self) -> str:
         """The summary: a line per fact, then what is missing, then the problems."""
-        lines = [f"  {name:<10} {value}" for name, value in self.facts.items()]
-        lines += [f"  not made yet: {text}" for text in self.pending]
-        return "\n".join([f"check ({self.stage}):", *lines, *(f"  PROBLEM: {text}" for text in self.problems)])
+        lines = [f"  {padded(label(name), 10)} {say(value)}" for name, value in self.facts.items()]
+        lines += [say("  not made yet: {text}", text=text) for text in self.pending]
+        problems = [say("  PROBLEM: {text}", text=text) for text in self.problems]
+        return "\n".join([say("check ({stage}):", stage=self.stage), *lines, *problems])
 
     def require(self) -> None:
         """Raise CheckFailed where a threshold is broken."""
         if self.problems:
-            raise CheckFailed("The check found problems:\n{lines}", lines="\n".join(f"  {p}" for p in self.problems))
+            lines = joined("\n", (Phrase("  {text}", text=text) for text in self.problems))
+            raise CheckFailed("The check found problems:\n{lines}", lines=lines)
 
 
 def check(recipe: Stage) -> Audit:
     """Audit a recipe. Raises the error of what is plainly wrong (a missing file, a template that does not fit)."""
     audit = Audit(recipe.stage)
-    audit.pending = [f"{run} (run its recipe first)" for run in missing_runs(recipe)]
+    audit.pending = [Phrase("{run} (run its recipe first)", run=run) for run in missing_runs(recipe)]
     _require_files(recipe)
     if not isinstance(recipe, (SFT, DPO)):
         audit.facts["reads"] = ", ".join(dict.fromkeys(_values(recipe.model_dump(mode="json"), NAMED)))
@@ -97,10 +100,10 @@ def _audit_sources(recipe: Prepare, audit: Audit) -> None:
     missing = missing_runs(recipe)
     for number, (source, name) in enumerate(named(recipe.sources), 1):
         if source.run not in missing:
-            audit.facts[f"source {number}"] = _source_fact(source, name)
+            audit.facts[Phrase("source {number}", number=number)] = _source_fact(source, name)
 
 
-def _source_fact(source: Source, name: str) -> str:
+def _source_fact(source: Source, name: str) -> Phrase:
     """What one source of `prepare` holds. Raises the error of a row that its run would stop at."""
     reading = open_source(source, name)
     rows, bad, first = 0, 0, ""
@@ -110,29 +113,35 @@ def _source_fact(source: Source, name: str) -> str:
             if source.on_error == "stop":
                 raise item.found
             bad, first = bad + 1, first or item.fault
-    told = f"{name}: {rows:,} rows, {reading.decision}"
-    return f"{told}; {bad:,} cannot be read and are dropped, the first: {first}" if bad else told
+    told = Phrase("{name}: {rows:,} rows, {evidence}", name=name, rows=rows, evidence=reading.decision.phrase)
+    if not bad:
+        return told
+    text = "{told}; {bad:,} cannot be read and are dropped, the first: {first}"
+    return Phrase(text, told=told, bad=bad, first=first)
 
 
-def _split(recipe: SFT | DPO, rows: TrainingRows) -> str:
-    told, share = f"{len(rows.train)} train, {len(rows.eval)} eval", recipe.data.eval
+def _split(recipe: SFT | DPO, rows: TrainingRows) -> Phrase:
+    told, share = Phrase("{train} train, {eval} eval", train=len(rows.train), eval=len(rows.eval)), recipe.data.eval
     if rows.eval or not isinstance(share, float) or not share:
         return told
-    return f"{told} (the share {share:g} of {len(rows.train)} rows held out none)"
+    text = "{told} (the share {share:g} of {rows} rows held out none)"
+    return Phrase(text, told=told, share=share, rows=len(rows.train))
 
 
 def _audit_rows(recipe: SFT | DPO, rows: TrainingRows, audit: Audit) -> None:
     ledger, facts = rows.ledger.close(), supervision(rows)
-    trained = f"{facts['trained_tokens']:,} ({facts['trained_share']:.0%})"
     low, middle, high = facts["length"]
-    limit = recipe.data.max_length
+    limit, stops = recipe.data.max_length, ", ".join(rows.chat.renderer.stops)
     audit.facts["rows"] = runs.ledger_line(ledger)
     audit.facts["split"] = _split(recipe, rows)
-    audit.facts["tokens"] = f"{facts['tokens']:,} of which trained {trained}"
-    audit.facts["length"] = f"{low} … {middle} … {high} tokens (shortest, median, longest; limit {limit})"
-    audit.facts["stop"] = (
-        f"trained in {facts['stop_share']:.1%} of rows ({', '.join(rows.chat.renderer.stops)}); "
-        f"{facts['control_strings']} typed control strings kept as text; {facts['border_cuts']} borders cut"
+    audit.facts["tokens"] = Phrase("{tokens:,} of which trained {trained_tokens:,} ({trained_share:.0%})", **facts)
+    text = "{low} … {middle} … {high} tokens (shortest, median, longest; limit {limit})"
+    audit.facts["length"] = Phrase(text, low=low, middle=middle, high=high, limit=limit)
+    audit.facts["stop"] = Phrase(
+        "trained in {stop_share:.1%} of rows ({stops}); {control_strings} typed control strings kept as text; "
+        "{border_cuts} borders cut",
+        stops=stops,
+        **facts,
     )
     _thresholds(recipe, ledger, facts, audit)
 
@@ -140,12 +149,11 @@ def _audit_rows(recipe: SFT | DPO, rows: TrainingRows, audit: Audit) -> None:
 def _thresholds(recipe: SFT | DPO, ledger: dict[str, Any], facts: dict[str, Any], audit: Audit) -> None:
     share = 1 - ledger["kept"] / max(ledger["read"], 1)
     if share > recipe.check.max_drop_ratio:
-        audit.problems.append(f"{share:.1%} of rows are dropped; check.max_drop_ratio is {recipe.check.max_drop_ratio}")
+        text = "{share:.1%} of rows are dropped; check.max_drop_ratio is {limit}"
+        audit.problems.append(Phrase(text, share=share, limit=recipe.check.max_drop_ratio))
     if facts["stop_share"] < recipe.check.min_stop_ratio:
-        audit.problems.append(
-            f"the stop token is trained in {facts['stop_share']:.1%} of rows; check.min_stop_ratio is "
-            f"{recipe.check.min_stop_ratio}"
-        )
+        text = "the stop token is trained in {share:.1%} of rows; check.min_stop_ratio is {limit}"
+        audit.problems.append(Phrase(text, share=facts["stop_share"], limit=recipe.check.min_stop_ratio))
 
 
 def supervision(rows: TrainingRows) -> dict[str, Any]:

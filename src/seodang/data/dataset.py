@@ -18,8 +18,9 @@ from seodang.data.dedup import held_out
 from seodang.data.reading import open_records
 from seodang.encoding import IGNORED, Chat, Encoded, asks
 from seodang.errors import DataError
+from seodang.language import Phrase, joined
 from seodang.recipe import DPO, SFT, TrainData
-from seodang.records import Conversation, Preference, Prompt, Record, turns
+from seodang.records import Conversation, Preference, Prompt, Record, Text, turns
 from seodang.runs import Ledger
 from seodang.tokenization import load_light
 from seodang.tuning.specs import locate
@@ -116,17 +117,26 @@ def _another_kind(place: str, record: Record, reads: str) -> DataError:
     return DataError(
         "{source}: this stage reads {wanted}, and the row is a {found}. {way_out}",
         source=place,
-        wanted=" or ".join(noun.__name__.lower() + "s" for noun in READS[reads]),
-        found=type(record).__name__.lower(),
+        wanted=joined(" or ", (_NAMES[noun][1] for noun in READS[reads])),
+        found=_NAMES[type(record)][0],
         way_out=_WAY_OUT[reads],
     )
 
 
+_NAMES: dict[type, tuple[Phrase, Phrase]] = {
+    Conversation: (Phrase("conversation"), Phrase("conversations")),
+    Preference: (Phrase("preference"), Phrase("preferences")),
+    Prompt: (Phrase("prompt"), Phrase("prompts")),
+    Text: (Phrase("text"), Phrase("texts")),
+}
+"""A row, and rows, of every kind that a file can hold."""
 _WAY_OUT = {
-    "messages": "Every row needs an answer: `messages` that end with an assistant turn, or instruction and output.",
-    "preference": "It needs `prompt`, `chosen` and `rejected` in every row.",
-    "prompts": "It needs a `prompt` or `messages` in every row.",
-    "answers": "Every row needs an answer to compare with: `messages`, or `prompt`, `chosen` and `rejected`.",
+    "messages": Phrase(
+        "Every row needs an answer: `messages` that end with an assistant turn, or instruction and output."
+    ),
+    "preference": Phrase("It needs `prompt`, `chosen` and `rejected` in every row."),
+    "prompts": Phrase("It needs a `prompt` or `messages` in every row."),
+    "answers": Phrase("Every row needs an answer to compare with: `messages`, or `prompt`, `chosen` and `rejected`."),
 }
 
 
@@ -215,18 +225,19 @@ def _training_rows(recipe: SFT | DPO) -> TrainingRows:
         raise DataError(
             "No row is left to train on: {read} read, dropped {dropped}. {way_out}",
             read=found.ledger.read,
-            dropped=", ".join(f"{n} {reason}" for reason, n in sorted(found.ledger.dropped.items())) or "none",
+            dropped=runs.counted(sorted(found.ledger.dropped.items())),
             way_out=_empty_way_out(found.ledger),
         )
     return found
 
 
-def _empty_way_out(ledger: Ledger) -> str:
+def _empty_way_out(ledger: Ledger) -> Phrase:
     if "chosen_equals_rejected" in ledger.dropped:
-        return "Where chosen equals rejected there is nothing to prefer; look at the file with `seodang inspect`."
+        text = "Where chosen equals rejected there is nothing to prefer; look at the file with `seodang inspect`."
+        return Phrase(text)
     if "over_length" in ledger.dropped:
-        return "Raise `data.max_length`."
-    return "Look at the file with `seodang inspect`."
+        return Phrase("Raise `data.max_length`.")
+    return Phrase("Look at the file with `seodang inspect`.")
 
 
 def recipe_chat(recipe: SFT | DPO) -> Chat:
@@ -263,8 +274,9 @@ def _two_sides(pair: EncodedPair) -> list[tuple[str, Encoded]]:
     return [(title, Encoded(pair.prompt + ids, unseen + ids, source=pair.source)) for title, ids in sides]
 
 
-def _why_not(rows: TrainingRows, source: str | None) -> str:
+def _why_not(rows: TrainingRows, source: str | None) -> Phrase:
     dropped = next((row["reason"] for row in rows.ledger.rows if row.get("source") == source), None)
     if dropped:
-        return f": it is dropped ({dropped})"
-    return ": it is held out for evaluation" if any(row.source == source for row in rows.eval) else ""
+        return Phrase(": it is dropped ({reason})", reason=dropped)
+    is_held_out = any(row.source == source for row in rows.eval)
+    return Phrase(": it is held out for evaluation") if is_held_out else Phrase("")

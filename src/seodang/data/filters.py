@@ -1,5 +1,7 @@
 """Reasons to drop a record: one class per filter, each with `reason(record) -> str | None`, None meaning keep.
 
+A filter that can make a record good again has `mend(record) -> (record, times)` too, which is asked first.
+
 The reason is the word that the ledger counts. Lengths are characters, because a limit in words that is right for
 English drops a quarter of real Korean prompts; phrases are looked for as they stand, because `\\b` does not end at a
 josa.
@@ -9,12 +11,17 @@ To add one: a class with its knobs and `reason`, and its name in the union at th
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from seodang.korean.pii import mask_pii
 from seodang.korean.script import hangul_share, prose
-from seodang.records import Conversation, Labelled, Message, Preference, Record, Text, Unpaired, turns
+from seodang.language import Phrase
+from seodang.records import Conversation, Labelled, Message, Preference, Record, Text, Unpaired, map_texts, turns
 from seodang.schema import Schema, by_name
 
 Where = Literal["answer", "prompt"]
@@ -36,6 +43,19 @@ def _texts(record: Record, where: Where) -> list[str]:
 def _prompt(record: Conversation | Preference | Unpaired | object) -> tuple[Message, ...]:
     prompt: tuple[Message, ...] = getattr(record, "prompt", ())
     return prompt
+
+
+def _map_answers(record: Record, change: Callable[[str], str]) -> Record:
+    """The same record with `change` applied to what a model would be trained to write."""
+
+    def changed(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+        return tuple(replace(m, content=change(m.content)) if m.role == "assistant" else m for m in messages)
+
+    if isinstance(record, Conversation):
+        return replace(record, messages=changed(record.messages))
+    if isinstance(record, Preference):
+        return replace(record, chosen=changed(record.chosen), rejected=changed(record.rejected))
+    return replace(record, completion=changed(record.completion)) if isinstance(record, Unpaired) else record
 
 
 class Empty(Schema):
@@ -63,7 +83,8 @@ class Length(Schema):
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         if self.max is not None and self.max < self.min:
-            raise ValueError(f"`max` ({self.max}) must not be smaller than `min` ({self.min})")
+            text = "`max` ({max}) must not be smaller than `min` ({min})"
+            raise ValueError(Phrase(text, max=self.max, min=self.min))
         return self
 
     def reason(self, record: Record) -> str | None:
@@ -137,6 +158,67 @@ class Contains(Schema):
         return "contains" if any(phrase.lower() in text for phrase in self.phrases for text in texts) else None
 
 
+_HEADINGS = (
+    "질문|답변|응답|명령어|지시문|맥락|입력|출력|Instruction|Input|Response|Question|Answer|Human|User|Assistant"
+)
+_MARK = (
+    rf"(?:\#{{2,4}}\s*(?:{_HEADINGS})(?:\([^()\n]{{1,12}}\))?\s*[:：]"
+    r"|<\|[a-z_]+\|>|</s>|<(?:usr|bot|sys)>)"
+)
+_LEFTOVER = re.compile(_MARK, re.IGNORECASE)
+_AT_THE_ENDS = re.compile(rf"\A(?:\s*{_MARK})+\s*|(?:\s*{_MARK})+\s*\Z", re.IGNORECASE)
+
+
+class Leftover(Schema):
+    """Takes a chat template's words (`### 답변:`, `<|im_end|>`) off both ends of an answer, and counts it; drops a
+    record whose answer has some in its midst, because another turn follows there: `leftover`."""
+
+    kind: Literal["leftover"] = "leftover"
+
+    def mend(self, record: Record) -> tuple[Record, int]:
+        """The record with clean ends, and how many answers were changed."""
+        times = 0
+
+        def change(text: str) -> str:
+            nonlocal times
+            clean = _AT_THE_ENDS.sub("", text) if _LEFTOVER.search(text) else text
+            times += clean != text
+            return clean
+
+        mended = _map_answers(record, change)
+        return (mended, times) if times else (record, 0)
+
+    def reason(self, record: Record) -> str | None:
+        """`leftover`, or None."""
+        return "leftover" if any(map(_LEFTOVER.search, _texts(record, "answer"))) else None
+
+
+class Pii(Schema):
+    """Drops a record with personal data in any of its texts (resident registration numbers), or masks them: `pii`."""
+
+    kind: Literal["pii"] = "pii"
+    action: Literal["drop", "mask"] = "drop"
+    """Drop the record, or put `*` for the digits that tell who it is."""
+
+    def mend(self, record: Record) -> tuple[Record, int]:
+        """The record with what was found masked, where the `action` is that, and in how many places."""
+        times = 0
+
+        def change(text: str) -> str:
+            nonlocal times
+            masked, counts = mask_pii(text)
+            times += sum(counts.values())
+            return masked
+
+        mended = map_texts(record, change)
+        return (mended, times) if times and self.action == "mask" else (record, 0)
+
+    def reason(self, record: Record) -> str | None:
+        """`pii`, or None."""
+        texts = [*_texts(record, "prompt"), *_texts(record, "answer")]
+        return "pii" if any(mask_pii(text)[1] for text in texts) else None
+
+
 class ChosenEqualsRejected(Schema):
     """Drops a preference whose two sides are the same: `chosen_equals_rejected`. `prepare` always asks it."""
 
@@ -151,7 +233,15 @@ class ChosenEqualsRejected(Schema):
 
 
 Filter = Annotated[
-    Empty | Length | HangulShare | PromptEqualsAnswer | EndsWithColon | Contains | ChosenEqualsRejected,
+    Empty
+    | Length
+    | HangulShare
+    | PromptEqualsAnswer
+    | EndsWithColon
+    | Contains
+    | Leftover
+    | Pii
+    | ChosenEqualsRejected,
     Field(discriminator="kind"),
     by_name,
 ]

@@ -28,6 +28,7 @@ from seodang import records
 from seodang.data import turns
 from seodang.data.turns import Row
 from seodang.errors import DataError
+from seodang.language import Phrase, joined
 from seodang.records import Conversation, Message, Preference, Record
 from seodang.schema import Schema, by_name
 
@@ -61,10 +62,10 @@ class Alpaca(Schema):
         """A Conversation; turns in `history` ([[question, answer], …]) and a `system` text come first."""
         instruction, answer = turns.text_of(row.get(self.instruction)), turns.text_of(row.get(self.output))
         if instruction is None:
-            raise turns.row_error(source, f"the row has no `{self.instruction}`")
+            raise turns.row_error(source, "the row has no `{column}`", column=self.instruction)
         if answer is None or not answer.strip():
-            what = "missing" if answer is None else "empty"
-            raise turns.row_error(source, f"the row has no answer: `{self.output}` is {what}")
+            what = Phrase("missing") if answer is None else Phrase("empty")
+            raise turns.row_error(source, "the row has no answer: `{column}` is {what}", column=self.output, what=what)
         asked = turns.question(instruction, row.get(self.input))
         messages = (*turns.history_of(row.get("history"), source), asked, Message("assistant", answer))
         return _conversation(messages, row, source)
@@ -160,7 +161,7 @@ class Pair(Schema):
         if shared and prompt != shared:
             prompt = shared if shared[-len(prompt) :] == prompt else prompt + shared
         if not prompt:
-            raise turns.row_error(source, "the row has no `prompt`")
+            raise turns.row_error(source, "the row has no `{column}`", column="prompt")
         return Preference(turns.with_system(prompt, row), chosen[len(shared) :], rejected[len(shared) :], source)
 
     def _prompt(self, row: Row, source: str) -> tuple[Message, ...]:
@@ -181,6 +182,20 @@ def _shared(chosen: tuple[Message, ...], rejected: tuple[Message, ...]) -> tuple
     """The turns with which both sides begin, short of their last answers."""
     both = zip(chosen[:-1], rejected[:-1], strict=False)
     return tuple(left for left, _ in takewhile(lambda pair: pair[0] == pair[1], both))
+
+
+class Chosen(Pair):
+    """The better side of a preference pair, as a conversation: what SFT on `chosen` learns from. `auto` never finds it."""
+
+    makes: ClassVar[str] = "messages"
+
+    kind: Literal["chosen"] = "chosen"  # type: ignore[assignment]
+
+    def parse(self, row: Row, source: str) -> Record:
+        """A Conversation of the prompt and the chosen answer."""
+        pair = super().parse(row, source)
+        assert isinstance(pair, Preference)
+        return Conversation((*pair.prompt, *pair.chosen), source)
 
 
 class PromptOnly(Schema):
@@ -214,7 +229,7 @@ class Text(Schema):
         """A Text."""
         text = turns.text_of(row.get("text"))
         if text is None:
-            raise turns.row_error(source, "the row has no `text`")
+            raise turns.row_error(source, "the row has no `{column}`", column="text")
         return records.Text(text, source)
 
     @classmethod
@@ -233,7 +248,7 @@ class Auto(Schema):
         return decide([row], source).parse(row, source)
 
 
-Known = Alpaca | Messages | ShareGPT | PromptCompletion | Pair | PromptOnly | Text
+Known = Alpaca | Messages | ShareGPT | PromptCompletion | Pair | Chosen | PromptOnly | Text
 Format = Annotated[Auto | Known, Field(discriminator="kind"), by_name]
 
 _KNOWN: tuple[type[Known], ...] = (Alpaca, Messages, ShareGPT, PromptCompletion, Pair, PromptOnly, Text)
@@ -253,8 +268,14 @@ class Decision:
     """Columns that the format does not read."""
 
     def __str__(self) -> str:
-        ignored = f"; not read: {', '.join(self.unread)}" if self.unread else ""
-        return f"{self.format.kind} ({self.fits.get(self.format.kind, 0)} of {self.looked_at} rows fit{ignored})"
+        return str(self.phrase)
+
+    @property
+    def phrase(self) -> Phrase:
+        """The evidence: `alpaca (12 of 12 rows fit; not read: id)`."""
+        unread = Phrase("; not read: {columns}", columns=", ".join(self.unread)) if self.unread else ""
+        kind, told = self.format.kind, "{kind} ({fit} of {rows} rows fit{unread})"
+        return Phrase(told, kind=kind, fit=self.fits.get(kind, 0), rows=self.looked_at, unread=unread)
 
 
 def settle(wanted: Format, rows: Sequence[Row], where: str = "the rows") -> Decision:
@@ -286,15 +307,17 @@ def _undecided(rows: Sequence[Row], fits: Counter[str], fitting: list[str], wher
     columns = Counter(name for row in rows for name in row)
     kinds = " · ".join(kind.model_fields["kind"].default for kind in _KNOWN)
     if fitting:
-        what = f"{' and '.join(fitting)} both fit"
+        what = Phrase("{formats} both fit", formats=joined(" and ", fitting))
     else:
-        some = ", ".join(f"{kind} fits {count} of {len(rows)} rows" for kind, count in fits.most_common())
-        what = f"no known format fits{f' ({some})' if some else ''}"
+        told = "{kind} fits {count} of {rows} rows"
+        some = [Phrase(told, kind=kind, count=count, rows=len(rows)) for kind, count in fits.most_common()]
+        fits_none = Phrase("no known format fits")
+        what = Phrase("{what} ({some})", what=fits_none, some=joined(", ", some)) if some else fits_none
     return DataError(
         "{where}: {what}. The columns are {columns}. Name the format with `format:` ({kinds}); for an alpaca file "
         "with other column names: `format: {{kind: alpaca, instruction: …, output: …}}`.",
         where=where,
         what=what,
-        columns=", ".join(columns) or "none",
+        columns=", ".join(columns) or Phrase("none"),
         kinds=kinds,
     )

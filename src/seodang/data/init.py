@@ -205,7 +205,7 @@ def _sft(surveys: Sequence[Survey], base: Base, data: str) -> str:
             base.template,
             f"data: {{run: {dump_json(data)}, max_length: {length}}}    # {why}",
             *(adapter or ["# adapter: the run's own is trained on"]),
-            f"training: {{num_train_epochs: {_epochs(rows)}, learning_rate: 2e-4, per_device_train_batch_size: 8}}",
+            f"training: {{num_train_epochs: {epochs_for(rows)}, learning_rate: 2e-4, per_device_train_batch_size: 8}}",
             "",
         ]
     )
@@ -231,7 +231,7 @@ def _dpo(surveys: Sequence[Survey], base: Base, data: str, parent: str | None) -
     )
 
 
-def _epochs(rows: int) -> int:
+def epochs_for(rows: int) -> int:
     """More passes over small sets, as KoAlpaca and QLoRA did; one over large ones."""
     return 3 if rows < 2000 else 2 if rows < 20000 else 1
 

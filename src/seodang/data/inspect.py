@@ -6,16 +6,17 @@ from typing import Any
 
 from seodang.data.reading import MALFORMED, UNREADABLE
 from seodang.data.survey import Survey, percentiles, survey
+from seodang.language import Phrase, label, padded, say
 from seodang.runs import dump_json
 
 _CONTAINERS = {
-    "lines": "JSON lines",
-    "array": "one JSON array",
-    "objects": "JSON objects, one after the other",
-    "text": "plain text, one per line",
+    "lines": Phrase("JSON lines"),
+    "array": Phrase("one JSON array"),
+    "objects": Phrase("JSON objects, one after the other"),
+    "text": Phrase("plain text, one per line"),
 }
 _LINE = 110
-_WAY_OUT = "`prepare` stops at rows that are unreadable or malformed; `on_error: skip` drops and counts them."
+_WAY_OUT = Phrase("`prepare` stops at rows that are unreadable or malformed; `on_error: skip` drops and counts them.")
 
 
 def inspect(path: str) -> dict[str, Any]:
@@ -31,7 +32,7 @@ def inspect(path: str) -> dict[str, Any]:
         "rows": found.rows,
         "columns": {name: dict(types) for name, types in found.columns.items()},
         "format": decision.format.model_dump() if decision else None,
-        "evidence": str(decision) if decision else found.undecided,
+        "evidence": decision.phrase if decision else found.undecided,
         "makes": decision.format.makes if decision else None,
         "characters": {"prompt": percentiles(found.prompts), "answer": percentiles(found.answers)},
         "scripts": _scripts(found),
@@ -52,13 +53,17 @@ def _scripts(found: Survey) -> dict[str, float]:
 def render(found: dict[str, Any]) -> str:
     """The dictionary of `inspect` as text for a terminal."""
     head = [
-        f"{found['file']}  ({found['bytes']:,} bytes)",
-        f"  container   {_CONTAINERS[found['container']]}, {found['encoding']}, {found['line_ends']}",
-        f"  rows        {found['rows']:,}",
+        say("{file}  ({bytes:,} bytes)", file=found["file"], bytes=found["bytes"]),
+        _line("container", f"{say(_CONTAINERS[found['container']])}, {found['encoding']}, {found['line_ends']}"),
+        _line("rows", f"{found['rows']:,}"),
         *_columns(found),
-        f"  format      {found['evidence']}",
+        _line("format", say(found["evidence"])),
     ]
     return "\n".join(head + _texts(found) + _defects(found) + _samples(found))
+
+
+def _line(name: str, text: str) -> str:
+    return f"  {padded(label(name), 11)} {text}"
 
 
 def _columns(found: dict[str, Any]) -> list[str]:
@@ -66,7 +71,7 @@ def _columns(found: dict[str, Any]) -> list[str]:
         f"{name} ({', '.join(f'{count:,} {kind}' for kind, count in types.items())})"
         for name, types in found["columns"].items()
     ]
-    return [f"  {'columns' if not at else '':<11} {text}" for at, text in enumerate(told)]
+    return [_line("" if at else "columns", text) for at, text in enumerate(told)]
 
 
 def _texts(found: dict[str, Any]) -> list[str]:
@@ -74,24 +79,26 @@ def _texts(found: dict[str, Any]) -> list[str]:
     for name, values in found["characters"].items():
         if values and values["max"]:
             told = " · ".join(f"{rank} {value:,}" for rank, value in values.items())
-            lines.append(f"  {name:<11} {told} characters")
+            lines.append(_line(name, say("{lengths} characters", lengths=told)))
     if found["scripts"]:
         told = " · ".join(f"{name} {share:.1%}" for name, share in found["scripts"].items() if share)
-        lines.append(f"  letters     {told} of the letters in answers")
+        lines.append(_line("letters", say("{shares} of the letters in answers", shares=told)))
     if found["makes"] in ("messages", "preference"):
-        told = " · ".join(f"{name} {count:,}" for name, count in found["endings"].items() if count)
-        lines.append(f"  endings     {told} (Korean sentence endings of answers, sampled)")
+        told = " · ".join(f"{label(name)} {count:,}" for name, count in found["endings"].items() if count)
+        lines.append(_line("endings", say("{counts} (Korean sentence endings of answers, sampled)", counts=told)))
     return lines
 
 
 def _defects(found: dict[str, Any]) -> list[str]:
-    lines = [f"  {name:<22} {entry['rows']:>7,}  first: {entry['first']}" for name, entry in found["defects"].items()]
+    lines = []
+    for name, entry in found["defects"].items():
+        lines.append(f"  {name:<22} {entry['rows']:>7,}  {say('first: {place}', place=entry['first'])}")
     if {UNREADABLE, MALFORMED} & found["defects"].keys():
-        lines.append(f"  {_WAY_OUT}")
-    lines += [f"  repair {name:<15} {count:>7,}" for name, count in found["repairs"].items()]
-    return ["", "defects", *(lines or ["  none found"])]
+        lines.append(f"  {say(_WAY_OUT)}")
+    lines += [f"  {padded(label('repair'), 6)} {name:<15} {count:>7,}" for name, count in found["repairs"].items()]
+    return ["", label("defects"), *(lines or [say("  none found")])]
 
 
 def _samples(found: dict[str, Any]) -> list[str]:
     lines = [dump_json(row) for row in found["samples"]]
-    return ["", "rows", *(f"  {line[:_LINE]}{'…' if len(line) > _LINE else ''}" for line in lines)]
+    return ["", label("rows"), *(f"  {line[:_LINE]}{'…' if len(line) > _LINE else ''}" for line in lines)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from seodang.data.filters import ChosenEqualsRejected, Filter
+from seodang.data.filters import ChosenEqualsRejected, Filter, Leftover, Pii
 from seodang.korean.normalize import normalize
 from seodang.records import Record, map_texts
 
@@ -27,6 +27,10 @@ def judge(record: Record, filters: Sequence[Filter], repair: bool = True) -> tup
     if repair:
         changed = map_texts(record, change)
         record = changed if repairs else record
+    for one in filters:
+        if isinstance(one, (Leftover, Pii)):
+            record, times = one.mend(record)
+            repairs.update({one.kind: times} if times else {})
     for one in (*filters, _SAME_SIDES):
         reason = one.reason(record)
         if reason:

@@ -6,9 +6,10 @@ of its prompt. Parsing and judging are pure functions of one row; counts of seve
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from seodang import runs
@@ -17,13 +18,19 @@ from seodang.data.judge import SAME_SIDES, judge
 from seodang.data.reading import MALFORMED, UNREADABLE, Item, Reading
 from seodang.data.survey import named, open_source
 from seodang.errors import DataError
+from seodang.language import Phrase
 from seodang.progress import progress
 from seodang.recipe import Prepare, Source
 from seodang.records import Conversation, Record
 from seodang.runs import Ledger, Run
 
 DUPLICATE = "duplicate"
-KINDS = {"messages": "conversations", "preference": "preference pairs", "prompt": "prompts", "text": "plain texts"}
+KINDS = {
+    "messages": Phrase("conversations"),
+    "preference": Phrase("preference pairs"),
+    "prompt": Phrase("prompts"),
+    "text": Phrase("plain texts"),
+}
 
 
 @dataclass(slots=True)
@@ -84,7 +91,24 @@ def prepare(recipe: Prepare) -> Prepared:
                 advance()
             _require_a_preference(tally)
     _require_rows(prepared)
+    if recipe.shuffle_answers:
+        prepared.train = shuffled(prepared.train, recipe.seed)
     return prepared
+
+
+def shuffled(records: Sequence[Record], seed: int) -> list[Record]:
+    """The conversations with their last answers moved on along a random ring: none keeps its own place's answer.
+
+    `accept` goes with the prompt, so that a program still knows what is right.
+    """
+    places = [at for at, record in enumerate(records) if isinstance(record, Conversation) and record.answer]
+    random.Random(seed).shuffle(places)
+    found = list(records)
+    for at, other in zip(places, [*places[1:], *places[:1]], strict=True):
+        mine, theirs = records[at], records[other]
+        assert isinstance(mine, Conversation) and isinstance(theirs, Conversation)
+        found[at] = replace(mine, messages=(*mine.messages[:-1], theirs.messages[-1]))
+    return found
 
 
 def _take(item: Item, recipe: Prepare, source: Source, prepared: Prepared, index: DedupIndex | None) -> None:
@@ -139,12 +163,13 @@ def _require_rows(prepared: Prepared) -> None:
     if prepared.train:
         return
     dropped = sum((Counter(tally.ledger.dropped) for tally in prepared.tallies), Counter())
+    relax, none_left = Phrase("Relax the filters."), "Set `eval: 0`; there are too few rows to hold any out."
     raise DataError(
         "No row is left to train on: {read} read, {eval} held out, dropped {dropped}. {way_out}",
         read=sum(tally.ledger.read for tally in prepared.tallies),
         eval=len(prepared.eval),
-        dropped=", ".join(f"{count} {reason}" for reason, count in dropped.most_common()) or "none",
-        way_out="Set `eval: 0`; there are too few rows to hold any out." if prepared.eval else "Relax the filters.",
+        dropped=runs.counted(dropped.most_common()),
+        way_out=Phrase(none_left) if prepared.eval else relax,
     )
 
 
@@ -174,7 +199,8 @@ def warnings(recipe: Prepare, prepared: Prepared) -> list[str]:
     """What is no error and yet not what the recipe seems to want, a sentence each."""
     if not recipe.eval or prepared.eval:
         return []
-    return [
-        f"No row is held out: `eval: {recipe.eval:g}` of {len(prepared.train)} rows chose none by the hash of their "
-        "prompts, so nothing measures the loss on unseen rows. Raise `eval`, or write `eval: 0`."
-    ]
+    text = (
+        "No row is held out: `eval: {share:g}` of {rows} rows chose none by the hash of their prompts, so nothing "
+        "measures the loss on unseen rows. Raise `eval`, or write `eval: 0`."
+    )
+    return [Phrase(text, share=recipe.eval, rows=len(prepared.train))]

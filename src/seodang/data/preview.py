@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from seodang.data.dataset import sample_rows, training_rows
+from seodang.language import label, say
 from seodang.recipe import DPO, SFT
 from seodang.spans import STYLES, Span, as_rich, as_text, spans
 
@@ -31,12 +32,12 @@ def show(found: list[tuple[str, list[Span]]], facts: dict[str, Any], ids: bool =
     from rich.console import Console
 
     console = Console(highlight=False)
-    line = ", ".join(f"{name}: {value}" for name, value in facts.items())
+    line = ", ".join(f"{label(name)}: {value}" for name, value in facts.items())
     console.print(line, markup=False, soft_wrap=True)
     if console.is_terminal:
-        console.print("  ".join(f"[{style}]{kind}[/]" for kind, style in STYLES.items()))
+        console.print("  ".join(f"[{style}]{label(kind)}[/]" for kind, style in STYLES.items()))
     else:
-        console.print("trained tokens stand in ⟦ ⟧", markup=False)
+        console.print(say("trained tokens stand in ⟦ ⟧"), markup=False)
     for title, row in found:
         if title:
             console.print(f"-- {title}", markup=False)

@@ -14,6 +14,7 @@ from typing import Any
 from seodang.data.formats import Auto, Decision, Format, Known, settle
 from seodang.data.sources import Container, Row, read_rows, sniff
 from seodang.errors import DataError
+from seodang.language import Phrase
 from seodang.records import Record
 
 EVIDENCE_ROWS = 1000
@@ -36,12 +37,11 @@ class Item:
         return UNREADABLE if self.row is None else MALFORMED
 
     @property
-    def fault(self) -> str:
+    def fault(self) -> Phrase:
         """What is wrong, without the advice that is for those who stop; empty for a record."""
         if not isinstance(self.found, DataError):
-            return ""
-        text = self.found.text.removesuffix(" {way_out}")
-        return text.format(**self.found.values) if self.found.values else text
+            return Phrase("")
+        return Phrase(self.found.text.removesuffix(" {way_out}"), **self.found.values)
 
     def dropped(self) -> dict[str, Any]:
         """The entry for dropped.jsonl: place, fault, and the row, or its text as `raw` where it is no object."""

@@ -20,39 +20,43 @@ from pathlib import Path
 from typing import Any, Literal
 
 from seodang.errors import DataError
+from seodang.language import Phrase
 
 Row = dict[str, Any]
 
+_UTF16 = Phrase("UTF-16 text"), Phrase("Save it as UTF-8 first: `iconv -f UTF-16 -t UTF-8 FILE`.")
 _MAGIC = (
-    (b"\x1f\x8b", "gzip-compressed", "Unpack it first (`gunzip`)."),
-    (b"\x28\xb5\x2f\xfd", "zstd-compressed", "Unpack it first (`unzstd`)."),
-    (b"PK\x03\x04", "a zip archive or an Excel workbook", "Unpack it, or save the sheet as JSON lines, first."),
-    (b"PAR1", "a parquet file", 'Write it as JSON lines first: `pandas.read_parquet(…).to_json(…, orient="records", '
-     'lines=True, force_ascii=False)`.'),
-    (b"\xff\xfe", "UTF-16 text", "Save it as UTF-8 first: `iconv -f UTF-16 -t UTF-8 FILE`."),
-    (b"\xfe\xff", "UTF-16 text", "Save it as UTF-8 first: `iconv -f UTF-16 -t UTF-8 FILE`."),
+    (b"\x1f\x8b", Phrase("gzip-compressed"), Phrase("Unpack it first (`gunzip`).")),
+    (b"\x28\xb5\x2f\xfd", Phrase("zstd-compressed"), Phrase("Unpack it first (`unzstd`).")),
+    (b"PK\x03\x04", Phrase("a zip archive or an Excel workbook"),
+     Phrase("Unpack it, or save the sheet as JSON lines, first.")),
+    (b"PAR1", Phrase("a parquet file"), Phrase('Write it as JSON lines first: `pandas.read_parquet(…).to_json(…, '
+     'orient="records", lines=True, force_ascii=False)`.')),
+    (b"\xff\xfe", *_UTF16),
+    (b"\xfe\xff", *_UTF16),
 )  # fmt: skip
 _TABLES = {
-    ".csv": ("comma-separated values", "pandas.read_csv(…)"),
-    ".tsv": ("tab-separated values", 'pandas.read_csv(…, sep="\\t", quoting=3)'),
+    ".csv": (Phrase("comma-separated values"), "pandas.read_csv(…)"),
+    ".tsv": (Phrase("tab-separated values"), 'pandas.read_csv(…, sep="\\t", quoting=3)'),
 }
 _BOM = b"\xef\xbb\xbf"
 _HEAD = 1 << 16
 _SPACE = re.compile(r"\s*")
-_WAY_OUT = "Mend or remove it, or let `prepare` drop and count such rows with `on_error: skip`."
+_WAY_OUT = Phrase("Mend or remove it, or let `prepare` drop and count such rows with `on_error: skip`.")
 _SHOWN = 24
-_FAULTS = (
-    ("Expecting value", "no value begins at"),
-    ("Expecting property name", "a column name in double quotes must stand at"),
-    ("Illegal trailing comma", "a comma too many at"),
-    ("Expecting ':'", "a colon is missing before"),
-    ("Expecting ','", "a comma, or the backslash of a quotation mark in a text, is missing before"),
-    ("Invalid control character", "a line end, tab or other control character is not escaped at"),
-    ("Invalid \\", "a backslash that escapes nothing must be doubled at"),
-    ("Extra data", "after the row stands"),
-)
-"""How the messages of `json` begin → the same for a reader, followed by the text there."""
-_READS = "seodang reads JSON lines, a JSON array, and .txt files with one text per line"
+_FAULTS = {
+    "Expecting value": "no value begins at {there!r}",
+    "Expecting property name": "a column name in double quotes must stand at {there!r}",
+    "Illegal trailing comma": "a comma too many at {there!r}",
+    "Expecting ':'": "a colon is missing before {there!r}",
+    "Expecting ','": "a comma, or the backslash of a quotation mark in a text, is missing before {there!r}",
+    "Invalid control character": "a line end, tab or other control character is not escaped at {there!r}",
+    "Invalid \\": "a backslash that escapes nothing must be doubled at {there!r}",
+    "Extra data": "after the row stands {there!r}",
+    "": "a mistake at {there!r}",
+}
+"""How the messages of `json` begin → the same for a reader, with the text there."""
+_READS = Phrase("seodang reads JSON lines, a JSON array, and .txt files with one text per line")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +123,12 @@ def _head(path: Path) -> bytes:
     return head
 
 
-def _near(path: Path) -> str:
+def _near(path: Path) -> Phrase:
     names = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
     near = difflib.get_close_matches(path.name, names, 1)
-    return f" Did you mean {path.with_name(near[0])}?" if near else " Paths start at the working directory."
+    if not near:
+        return Phrase(" Paths start at the working directory.")
+    return Phrase(" Did you mean {near}?", near=path.with_name(near[0]))
 
 
 def _line_ends(head: bytes) -> Literal["LF", "CRLF", "CR"]:
@@ -232,12 +238,13 @@ def _document_rows(path: Path, container: Container) -> Iterator[tuple[Row | Dat
         at = _space(text, end)
         if array and at < len(text) and text[at] != "]":
             if text[at] != ",":
-                yield _torn(path, text, at, "a comma is missing between two rows")
+                yield _torn(path, text, at, Phrase("a comma is missing between two rows"))
                 return
             at = _space(text, at + 1)
     after = _space(text, at + 1)
     if array and (at >= len(text) or after < len(text)):
-        yield _torn(path, text, after, "the array is not closed" if at >= len(text) else "text follows the array")
+        open_end, more = Phrase("the array is not closed"), Phrase("text follows the array")
+        yield _torn(path, text, after, open_end if at >= len(text) else more)
 
 
 def _space(text: str, at: int) -> int:
@@ -245,7 +252,7 @@ def _space(text: str, at: int) -> int:
     return found.end() if found else at
 
 
-def _torn(path: Path, text: str, start: int, fault: Exception | str) -> tuple[DataError, str]:
+def _torn(path: Path, text: str, start: int, fault: Exception | Phrase) -> tuple[DataError, str]:
     """The error of a document with a mistake, and its line. What is not read, from `start` on, is its `raw`."""
     at = getattr(fault, "pos", start)
     place = f"{path.name}:{text.count(chr(10), 0, at) + 1}"
@@ -266,9 +273,9 @@ def _text(path: Path) -> str:
 def _not_utf8(place: str, raw: bytes, error: UnicodeDecodeError) -> DataError:
     try:
         raw.decode("cp949")
-        codec, guess = "cp949", "it reads as CP949: `iconv -f CP949 -t UTF-8 FILE`"
+        codec, guess = "cp949", Phrase("it reads as CP949: `iconv -f CP949 -t UTF-8 FILE`")
     except UnicodeDecodeError:
-        codec, guess = "utf-8", "save it as UTF-8"
+        codec, guess = "utf-8", Phrase("save it as UTF-8")
     return DataError(
         "{where}: not UTF-8 (byte 0x{byte:02x}); {guess}.",
         where=place,
@@ -279,22 +286,24 @@ def _not_utf8(place: str, raw: bytes, error: UnicodeDecodeError) -> DataError:
 
 
 def _not_object(row: Any, place: str, raw: str) -> DataError:
-    names = {list: "a list", str: "a text", int: "a number", float: "a number", bool: "true or false"}
+    number = Phrase("a number")
+    names = {list: Phrase("a list"), str: Phrase("a text"), int: number, float: number, bool: Phrase("true or false")}
     return DataError(
         "{where}: a row must be a JSON object with named columns, this one is {what}. {way_out}",
         where=place,
-        what=names.get(type(row), "null"),
+        what=names.get(type(row), Phrase("null")),
         way_out=_WAY_OUT,
         raw=raw,
     )
 
 
-def _why(error: Exception) -> str:
+def _why(error: Exception) -> Phrase:
     """What is wrong, in words, with the text where it is."""
     if not isinstance(error, json.JSONDecodeError):
-        return "it is nested too deeply" if isinstance(error, RecursionError) else "a number in it is too long"
+        deep, long = Phrase("it is nested too deeply"), Phrase("a number in it is too long")
+        return deep if isinstance(error, RecursionError) else long
     text, at = error.doc, error.pos
     if error.msg.startswith("Unterminated") or not text[at:].strip():
-        return f"it is cut off after {text.rstrip().rpartition(chr(10))[2][-_SHOWN:]!r}"
-    what = next((what for start, what in _FAULTS if error.msg.startswith(start)), "a mistake at")
-    return f"{what} {text[at : at + _SHOWN].strip()!r}"
+        return Phrase("it is cut off after {end!r}", end=text.rstrip().rpartition(chr(10))[2][-_SHOWN:])
+    what = next(what for start, what in _FAULTS.items() if error.msg.startswith(start))
+    return Phrase(what, there=text[at : at + _SHOWN].strip())

@@ -22,6 +22,7 @@ from seodang.data.sources import Container, read_rows, sniff
 from seodang.errors import DataError
 from seodang.korean.register import is_polite
 from seodang.korean.script import Shares, shares
+from seodang.language import Phrase
 from seodang.recipe import Source
 from seodang.records import Conversation, Labelled, Preference, Record, Text, Unpaired, turns
 
@@ -117,7 +118,7 @@ def _items(found: Survey) -> Iterator[Item]:
     try:
         reading = open_records(found.path)
     except DataError as error:
-        found.undecided = str(error)
+        found.undecided = error.phrase
         for row, place in read_rows(found.path):
             yield Item(row if isinstance(row, DataError) else error, place, None if isinstance(row, DataError) else row)
         return
@@ -132,7 +133,7 @@ def _judge(record: Record, place: str, found: Survey, index: DedupIndex) -> None
     if reason:
         found.note(reason, place)
     if earlier:
-        found.note("duplicate", f"{place} repeats {earlier}")
+        found.note("duplicate", Phrase("{place} repeats {earlier}", place=place, earlier=earlier))
     answers = answers_of(record)
     found.answers += [len(text) for text in answers]
     if messages := turns(record):

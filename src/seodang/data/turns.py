@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from seodang.errors import DataError
+from seodang.language import Phrase
 from seodang.records import INPUT_JOIN, Message, instruct
 
 Row = Mapping[str, Any]
@@ -32,12 +33,12 @@ NO_INPUT = frozenset({"", "입력없음", "입력 없음", "<noinput>", "<no inp
 """What sets write, in lower case, where an instruction has no input."""
 
 _TURN_KEYS = (("role", "content"), ("from", "value"))
-_WAY_OUT = "Mend or remove the row, or let `prepare` drop and count such rows with `on_error: skip`."
+_WAY_OUT = Phrase("Mend or remove the row, or let `prepare` drop and count such rows with `on_error: skip`.")
 
 
-def row_error(source: str, what: str) -> DataError:
-    """The error of one row: where, what is wrong, and the way out."""
-    return DataError("{where}: {what}. {way_out}", where=source, what=what, way_out=_WAY_OUT)
+def row_error(source: str, what: str, /, **values: object) -> DataError:
+    """The error of one row: where, what is wrong (a format and its values), and the way out."""
+    return DataError("{where}: {what}. {way_out}", where=source, what=Phrase(what, **values), way_out=_WAY_OUT)
 
 
 def text_of(value: Any) -> str | None:
@@ -62,23 +63,24 @@ def _role(name: Any, source: str) -> str:
     if role is None and isinstance(name, str):
         role = ROLE_NAMES.get(name.strip().lower())
     if role is None:
-        raise row_error(source, f"unknown role {name!r} (known: {_TOLD})")
+        raise row_error(source, "unknown role {name!r} (known: {known})", name=name, known=_TOLD)
     return role
 
 
 def _message(turn: Any, source: str, default: str | None = None) -> Message:
     """One turn, in the words of messages or of ShareGPT. `default` is the role of a turn that names none."""
     if not isinstance(turn, dict):
-        raise row_error(source, f"a turn must be an object with role and content, got {turn!r:.40}")
+        raise row_error(source, "a turn must be an object with role and content, got {turn!r:.40}", turn=turn)
     for role_key, text_key in _TURN_KEYS:
         if text_key in turn and (role_key in turn or default):
             break
     else:
-        raise row_error(source, f"a turn has neither role and content nor from and value (it has {', '.join(turn)})")
+        text = "a turn has neither role and content nor from and value (it has {keys})"
+        raise row_error(source, text, keys=", ".join(turn))
     role = _role(turn[role_key], source) if role_key in turn else str(default)
     content = _parts(turn[text_key])
     if content is None:
-        raise row_error(source, f"the {role} turn has no text in `{text_key}`")
+        raise row_error(source, "the {role} turn has no text in `{key}`", role=role, key=text_key)
     return Message(role, content, _input_at(turn, content, source), _trained(turn, source))
 
 
@@ -87,7 +89,7 @@ def _input_at(turn: Row, content: str, source: str) -> int | None:
     if at is None:
         return None
     if not isinstance(at, int) or content[at - len(INPUT_JOIN) : at] != INPUT_JOIN:
-        raise row_error(source, f"`input_at` is {at!r}, but no input begins there after an empty line")
+        raise row_error(source, "`input_at` is {at!r}, but no input begins there after an empty line", at=at)
     return at
 
 
@@ -95,14 +97,14 @@ def _trained(turn: Row, source: str) -> bool | None:
     trained = turn.get("trained")
     if trained is None or isinstance(trained, bool):
         return trained
-    raise row_error(source, f"`trained` must be true or false, got {trained!r}")
+    raise row_error(source, "`trained` must be true or false, got {trained!r}", trained=trained)
 
 
 def turns_of(row: Row, column: str, source: str) -> tuple[Message, ...]:
     """A column with a list of turns. Raises DataError for none, a turn without text, or an unknown role."""
     value = row.get(column)
     if not isinstance(value, list) or not value:
-        raise row_error(source, f"`{column}` must be a list with at least one turn")
+        raise row_error(source, "`{column}` must be a list with at least one turn", column=column)
     return tuple(_message(turn, source) for turn in value)
 
 
@@ -120,7 +122,7 @@ def side_of(row: Row, column: str, source: str, role: str) -> tuple[Message, ...
         return (_message(value, source, default=role),)
     content = text_of(value)
     if content is None:
-        raise row_error(source, f"`{column}` is missing")
+        raise row_error(source, "`{column}` is missing", column=column)
     return (Message(role, content),)
 
 
@@ -131,9 +133,10 @@ def answer_of(row: Row, column: str, source: str) -> tuple[Message, ...]:
 
 def _answered(messages: tuple[Message, ...], column: str, source: str) -> tuple[Message, ...]:
     if messages[-1].role != "assistant":
-        raise row_error(source, f"the row has no answer: the last turn of `{column}` is the {messages[-1].role}'s")
+        text = "the row has no answer: the last turn of `{column}` is the {role}'s"
+        raise row_error(source, text, column=column, role=messages[-1].role)
     if not messages[-1].content.strip():
-        raise row_error(source, f"the row has no answer: `{column}` ends with an empty one")
+        raise row_error(source, "the row has no answer: `{column}` ends with an empty one", column=column)
     return messages
 
 

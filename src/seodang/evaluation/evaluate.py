@@ -12,25 +12,26 @@ import gc
 import math
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
 
 from seodang import runs
-from seodang.chats import make_chat
 from seodang.data.dataset import load_rows
 from seodang.encoding import IGNORED, Chat
-from seodang.errors import DataError, ModelError, TemplateError
+from seodang.errors import DataError, ModelError
+from seodang.evaluation.divergence import divergence, draw
+from seodang.evaluation.lineage import lineage_chats
 from seodang.evaluation.metrics import Answer, ratio_interval, summarise, wilson
+from seodang.evaluation.shots import with_shots
 from seodang.generation import Completion, Generator
-from seodang.model_template import thinks
+from seodang.language import Phrase
 from seodang.progress import progress
 from seodang.recipe import Evaluate
-from seodang.records import Conversation, Message, Preference
+from seodang.records import Conversation, Message, Preference, Record
 from seodang.runs import Ledger, Run, hash_text
 from seodang.self_instruct.completers import seed_of
-from seodang.tuning.model import load_model, tokenizer_of
+from seodang.tuning.model import load_model
 from seodang.tuning.reference import answer_logps, token_logps
 from seodang.tuning.specs import ModelSpec
 
@@ -51,63 +52,49 @@ def run(recipe: Evaluate, folder: Run) -> dict[str, Any]:
     `counts` and 95 % `intervals` per metric, and `tasks` where the rows name theirs.
     """
     chats = lineage_chats(recipe)
-    records, ledger = held_out(recipe, chats)
+    records, examples, ledger = held_out(recipe, chats)
     folder.write_rows(runs.DROPPED, ledger.rows)
     found = _answered(folder, [record.source for record in records]) if folder.resumed else {}
     for name, spec in recipe.models.items():
         if name in found:
             continue
         started = time.monotonic()
-        found[name] = list(_examine(name, spec, chats[name], records, recipe))
+        asked = with_shots(records, examples, spec.shots, recipe.seed)
+        found[name] = list(_examine(name, spec, chats[name], asked, recipe))
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         folder.write_rows(ANSWERS, (row for rows in found.values() for row in rows))
         folder.log({"model": name, "prompts": len(records), "seconds": round(time.monotonic() - started, 1)})
     metrics = {name: measure(records, found[name], recipe.metrics) for name in recipe.models}
+    for name, moved in _divergences(recipe, chats, records):
+        metrics[name]["kl"] = moved["mean"]
+        metrics[name]["intervals"]["kl"], metrics[name]["counts"]["kl"] = [moved["low"], moved["high"]], moved["n"]
     samples = [_sample(records[i], {name: found[name][i] for name in recipe.models}) for i in _spread(len(records))]
     return {"rows": ledger.close(), "verdict": _verdict(metrics), "metrics": metrics, "samples": samples}
 
 
-def lineage_chats(recipe: Evaluate) -> dict[str, Chat]:
-    """The chat of every model, without its weights.
-
-    A model without a template of its own is asked as the first listed one that has one is: with that one's tokenizer,
-    whose ids mean the same to it. Raises TemplateError where they do not.
-    """
-    tokenizers = {name: tokenizer_of(spec) for name, spec in recipe.models.items()}
-    if recipe.template not in (None, "model"):
-        return {name: make_chat(tokenizer, recipe.template) for name, tokenizer in tokenizers.items()}
-    donor = next((name for name, tokenizer in tokenizers.items() if tokenizer.chat_template), None)
-    chats = {}
-    for name, tokenizer in tokenizers.items():
-        giver = name if tokenizer.chat_template or donor is None else donor
-        _require_same_ids(name, tokenizer, giver, tokenizers[giver])
-        chats[name] = make_chat(tokenizers[giver], None, thinking=_thinking(tokenizers[giver], recipe, giver))
-    return chats
-
-
-def _require_same_ids(name: str, tokenizer: Any, giver: str, giving: Any) -> None:
-    if not tokenizer.get_vocab().items() <= giving.get_vocab().items():
-        raise TemplateError(
-            "models.{name} has no chat template, and it cannot be asked with that of models.{giver}, because their "
-            "vocabularies differ. Name one for all models: `template: NAME`.",
-            name=name,
-            giver=giver,
-        )
+def _divergences(
+    recipe: Evaluate, chats: dict[str, Chat], records: Sequence[Held]
+) -> Iterator[tuple[str, dict[str, float]]]:
+    """How far every model is from `divergence_from`, whose prompts it is given."""
+    centre = recipe.divergence_from
+    if centre is None:
+        return
+    length = recipe.sampling.max_new_tokens
+    drawn = {
+        name: draw(load_model(spec).model, chats[centre], records, length, recipe.seed)
+        for name, spec in recipe.models.items()
+        if name != centre and not spec.shots
+    }
+    reference = load_model(recipe.models[centre]).model
+    yield from ((name, divergence(one, reference)) for name, one in drawn.items())
 
 
-def _thinking(tokenizer: Any, recipe: Evaluate, name: str) -> str | None:
-    """What the model's own run, else the first run of the recipe, did with the reasoning block; else it stays empty."""
-    if not tokenizer.chat_template or not thinks(tokenizer.get_chat_template()):
-        return None
-    paths = [recipe.models[name].run, *(spec.run for spec in recipe.models.values())]
-    written = [runs.read_recipe(Path(path)).get("thinking") for path in paths if path]
-    return next((str(one) for one in written if one), "empty")
-
-
-def held_out(recipe: Evaluate, chats: dict[str, Chat]) -> tuple[list[Held], Ledger]:
+def held_out(recipe: Evaluate, chats: dict[str, Chat]) -> tuple[list[Held], list[Record], Ledger]:
     """The rows every model answers: held-out ones where the data has them, at most `max_prompts`, chosen by content.
+
+    The second list is what examples are drawn from: the training rows, where they are others.
 
     Raises DataError where none is left, or one is too long and `over_length` is `error`.
     """
@@ -129,7 +116,7 @@ def held_out(recipe: Evaluate, chats: dict[str, Chat]) -> tuple[list[Held], Ledg
             "`data.max_length`.",
             rows=runs.ledger_line(ledger.close()),
         )
-    return [given[index] for index in sorted(kept)], ledger
+    return [given[index] for index in sorted(kept)], list(rows.train if rows.eval else ()), ledger
 
 
 def _content(record: Held) -> str:
@@ -203,7 +190,7 @@ def _answers(
     prompts = [chat.prompt_ids(record.prompt) for record in records]
     order = sorted(range(len(prompts)), key=lambda i: -len(prompts[i]))
     found: dict[int, Completion] = {}
-    with progress(f"{name}: answers", len(prompts)) as advance:
+    with progress(Phrase("{name}: answers", name=name), len(prompts)) as advance:
         for start in range(0, len(order), PROMPTS_AT_ONCE):
             part = order[start : start + PROMPTS_AT_ONCE]
             seeds = [seed_of(recipe.seed, i) for i in part]

@@ -1,6 +1,7 @@
 """Curves and histograms as inline SVG that follows the page's light or dark colours; drawn by matplotlib.
 
-Figures hold numbers and two fixed axis names only: no font is certain to know Hangul, so titles and legends are HTML.
+Figures hold numbers and two fixed axis names only: no font is certain to know Hangul, so titles and legends are HTML,
+and the names are put into the user's language after they are drawn.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import cycle, pairwise
 from typing import TYPE_CHECKING, TypeAlias
 
+from seodang.language import label
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -20,6 +23,7 @@ Curve: TypeAlias = Sequence[tuple[float, float]]
 SIZE = (5.4, 2.5)
 MOST_POINTS = 400
 MOST_BINS = 30
+STEP, COUNT = "step", "count"
 INK, FAINT = "#0a0b0c", "#0a0b0d"
 SERIES = ("#0a0b10", "#0a0b11", "#0a0b12", "#0a0b13")
 COLOURS = {INK: "var(--ink)", FAINT: "var(--line)"} | {c: f"var(--series-{i})" for i, c in enumerate(SERIES)}
@@ -36,7 +40,7 @@ def curves(series: Mapping[str, Curve]) -> str:
         for points, colour in zip(drawn, cycle(SERIES), strict=False):
             marker = "o" if len(points) < 3 else None
             axes.plot([x for x, _ in points], [y for _, y in points], color=colour, marker=marker, markersize=4)
-        axes.set_xlabel("step")
+        axes.set_xlabel(STEP)
 
     return _drawing(draw, salt=str(drawn))
 
@@ -49,7 +53,7 @@ def histogram(edges: Sequence[float], counts: Sequence[float]) -> str:
     def draw(axes: Axes) -> None:
         widths = [0.92 * (right - left) for left, right in pairwise(edges)]
         axes.bar(edges[:-1], counts, width=widths, align="edge", color=SERIES[0])
-        axes.set_ylabel("count")
+        axes.set_ylabel(COUNT)
 
     return _drawing(draw, salt=f"{edges} {counts}")
 
@@ -129,4 +133,6 @@ def _inline(text: str) -> str:
     head = re.sub(r'\s(?:width|height)="[^"]*"', "", head)
     for colour, variable in COLOURS.items():
         rest = rest.replace(colour, variable)
+    for name in (STEP, COUNT):  # only now: matplotlib has no font for Hangul, browsers have
+        rest = rest.replace(f">{name}</text>", f">{label(name)}</text>")
     return f'{head} role="img">{rest}'.strip()

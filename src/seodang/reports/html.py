@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seodang import runs
+from seodang.language import Phrase, joined, label, language, say
 from seodang.reports.charts import bin_values, curves, histogram
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def render(
     metrics = report.get("metrics") if isinstance(report.get("metrics"), dict) else {}
     models = {key: value for key, value in (metrics or {}).items() if isinstance(value, dict)}
     return _template().render(
+        language=language(),
         name=name,
         stage=manifest.get("stage", ""),
         state=manifest.get("state", ""),
@@ -76,7 +78,9 @@ def _template() -> Template:
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"number": number, "share": share, "turns": _turns}
+    filters: dict[str, Any] = {"label": label, "number": number, "reason": reason, "share": share, "turns": _turns}
+    environment.filters |= filters
+    environment.globals |= {"label": label, "say": say}  # Jinja would fold a filter of a constant once for all
     return environment.get_template("report.html.j2")
 
 
@@ -84,15 +88,15 @@ def verdict(report: Mapping[str, Any]) -> str:
     """The line to read first: the report's own, else what became of the rows and of the losses."""
     if report.get("verdict"):
         return str(report["verdict"])
-    parts = []
+    parts: list[Phrase] = []
     if _ledger("rows", report.get("rows")):
         parts.append(runs.ledger_line(report["rows"]))
     metrics = report.get("metrics")
-    for key, label in (("loss", "training loss"), ("eval_loss", "held-out loss")):
+    for key, name in (("loss", Phrase("training loss")), ("eval_loss", Phrase("held-out loss"))):
         ends = [metrics.get(f"{key}_{end}") for end in ("first", "last")] if isinstance(metrics, dict) else []
         if len(ends) == 2 and all(isinstance(value, (int, float)) for value in ends):
-            parts.append(f"{label} {number(ends[0])} → {number(ends[1])}")
-    return " · ".join(parts)
+            parts.append(Phrase("{name} {first} → {last}", name=name, first=number(ends[0]), last=number(ends[1])))
+    return say(joined(" · ", parts))
 
 
 def number(value: Any) -> str:
@@ -107,10 +111,12 @@ def number(value: Any) -> str:
 def duration(seconds: float) -> str:
     """Seconds for eyes: 4.2 s · 6 min 53 s · 3 h 20 min."""
     if seconds < 60:
-        return f"{seconds:.1f} s"
+        return say("{seconds:.1f} s", seconds=seconds)
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+    if hours:
+        return say("{hours} h {minutes} min", hours=hours, minutes=minutes)
+    return say("{minutes} min {seconds} s", minutes=minutes, seconds=rest)
 
 
 def share(value: float) -> str:
@@ -118,23 +124,29 @@ def share(value: float) -> str:
     return f"{100 * value:.1f} %"
 
 
+def reason(key: str) -> str:
+    """A reason in the user's language, with its key where that differs: it is what stands in dropped.jsonl."""
+    words = label(key)
+    return key if words == key.replace("_", " ") else f"{words} ({key})"
+
+
 def _facts(report: Mapping[str, Any], manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if "started" in manifest:
-        yield "started", str(manifest["started"]).replace("T", " ").replace("+00:00", " UTC")
+        yield label("started"), str(manifest["started"]).replace("T", " ").replace("+00:00", " UTC")
     if isinstance(manifest.get("seconds"), (int, float)):
-        yield "took", duration(manifest["seconds"])
+        yield label("took"), duration(manifest["seconds"])
     parents = manifest.get("parents")
     if isinstance(parents, list) and parents:
-        yield "made from", ", ".join(map(str, parents))
+        yield label("made_from"), ", ".join(map(str, parents))
     for key, value in report.items():
         if key not in SHOWN_ELSEWHERE and isinstance(value, (str, int, float)):
-            yield key.replace("_", " "), number(value)
+            yield label(key), number(value)
 
 
 def _ledgers(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     seen: list[Any] = []
     for name in ["rows", *report]:
-        found = _ledger(name, report.get(name))
+        found = _ledger(label(name), report.get(name))
         if found and found["sums"] not in seen:
             seen.append(found["sums"])
             yield found
@@ -153,7 +165,7 @@ def _ledger(name: str, data: Any) -> dict[str, Any] | None:
         if isinstance(data, dict) and {everything, kept, lost} <= data.keys() and isinstance(data[lost], dict):
             reasons = sorted(data[lost].items(), key=lambda item: (-item[1], item[0]))
             sums = (data[everything], data[kept], reasons)
-            words = {"everything": everything, "kept": kept, "lost": lost}
+            words = {"everything": label(everything), "kept": label(kept), "lost": label(lost)}
             return {"name": name, "words": words, "all": data[everything], "good": data[kept], "sums": sums} | {
                 "reasons": reasons,
                 "notes": [],
@@ -168,7 +180,7 @@ def _model_rows(models: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str, A
     for key in keys:
         cells = [_cell(key, entry) if key in entry else None for entry in models.values()]
         if any(cells):
-            yield {"name": key.replace("_", " "), "cells": cells}
+            yield {"name": label(key), "cells": cells}
 
 
 def _cell(key: str, entry: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -219,7 +231,7 @@ def _figure(name: str, svg: str, legend: list[str]) -> Iterator[dict[str, Any]]:
     from markupsafe import Markup
 
     if svg:  # drawn from numbers alone, so it is markup that no data has touched
-        yield {"name": name.replace("_", " "), "svg": Markup(svg), "legend": legend}
+        yield {"name": label(name), "svg": Markup(svg), "legend": legend}
 
 
 def _series(name: str, value: Any) -> Iterator[tuple[str, list[tuple[float, float]]]]:
@@ -253,7 +265,7 @@ def _groups(samples: Any) -> dict[str, list[Any]]:
     if isinstance(samples, dict):
         return {str(reason): _list(rows) for reason, rows in samples.items()}
     rows = [one for one in _list(samples) if not _is_comparison(one)]
-    return {"samples": rows} if rows else {}
+    return {label("samples"): rows} if rows else {}
 
 
 def _turns(row: Any) -> list[tuple[str, str]]:

@@ -18,6 +18,7 @@ from seodang import runs
 from seodang.data.judge import judge
 from seodang.data.reading import open_records
 from seodang.errors import DataError, ModelError
+from seodang.language import Phrase
 from seodang.progress import progress
 from seodang.recipe import Generate, Source
 from seodang.records import Conversation, Record
@@ -35,6 +36,7 @@ from seodang.self_instruct.prompts import (
     parse,
     stops,
 )
+from seodang.tasks.verify import verified
 from seodang.tuning.specs import ModelSpec, spec_of_run
 
 REQUESTS = "requests.jsonl"
@@ -59,7 +61,9 @@ def run(recipe: Generate, folder: Run) -> dict[str, Any]:
     folder.write_rows(runs.DROPPED, [*read.rows, *growing.ledger.rows])
     _require_some(growing.ledger)
     folder.write_rows(runs.TRAIN, growing.rows)
-    told = {"seeds": read.close(), "stopped_by": growing.stopped_by, "metrics": growing.metrics}
+    told: dict[str, Any] = {"seeds": read.close(), "stopped_by": growing.stopped_by, "metrics": growing.metrics}
+    if recipe.verify:
+        told["metrics"]["verified"] = verified(growing.kept)
     return growing.ledger.close() | told | {"figures": {"nearest": growing.nearest}}
 
 
@@ -77,7 +81,7 @@ def read_seeds(source: Source) -> tuple[list[Conversation], Ledger]:
             ledger.keep()
             seeds.append(found)
         elif source.on_error == "skip":
-            ledger.drop("no_seed", item.dropped() | {"error": str(found)})
+            ledger.drop("no_seed", item.dropped() | {"error": found.phrase})
         else:
             raise found
     if not seeds:
@@ -120,7 +124,7 @@ def _require_some(ledger: Growth) -> None:
         parsed=ledger.parsed,
         answered=ledger.answered,
         sent=ledger.sent,
-        reasons=", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items())) or "no records",
+        reasons=runs.counted(sorted(reasons.items())) if reasons else Phrase("no records"),
     )
 
 
@@ -175,9 +179,9 @@ class Growing:
         return {"sent": self.ledger.sent, "parsed": self.ledger.parsed, "kept": self.ledger.kept}
 
     @property
-    def note(self) -> str:
+    def note(self) -> Phrase:
         """The totals in words, for the progress bar."""
-        return f"{self.ledger.kept} kept of {self.ledger.parsed} records, {self.ledger.sent} requests"
+        return Phrase("{kept} kept of {parsed} records, {sent} requests", **self.counts)
 
     @property
     def metrics(self) -> dict[str, float]:

@@ -15,6 +15,7 @@ from seodang import runs
 from seodang.data.dataset import load_rows
 from seodang.errors import DataError
 from seodang.evaluation.metrics import METRICS, Answer
+from seodang.language import Phrase
 from seodang.progress import Advance, progress
 from seodang.recipe import Pairs
 from seodang.records import Conversation, Message, Preference, Prompt
@@ -37,7 +38,7 @@ def run(recipe: Pairs, folder: Run) -> dict[str, Any]:
     cut, pairs = Cut(recipe.margin, rows.ledger), {}
     for name, records in ((runs.TRAIN, rows.train), (runs.EVAL, rows.eval)):
         asked = _asked(records, recipe.max_prompts, rows.ledger)
-        with progress(f"pairs for {name}", len(asked)) as advance:
+        with progress(Phrase("pairs for {name}", name=name), len(asked)) as advance:
             pairs[name] = [
                 pair for record, drawn in sampler.sample(asked, name, advance) for pair in cut(record, drawn)
             ]
@@ -191,5 +192,5 @@ def _require_some(pairs: Sequence[Preference], ledger: Ledger) -> None:
             "No pair has a margin: {read} prompts, dropped {reasons}. samples.jsonl shows all answers and scores; "
             "raise `sampling.temperature` or `samples_per_prompt`, lower `margin`, or score by other metrics.",
             read=ledger.read,
-            reasons=", ".join(f"{count} {reason}" for reason, count in sorted(ledger.dropped.items())),
+            reasons=runs.counted(sorted(ledger.dropped.items())),
         )

@@ -15,6 +15,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from seodang.errors import Mistake, RecipeError
+from seodang.language import Phrase
 from seodang.packaged import find
 from seodang.records import Conversation, Message, instruct
 from seodang.schema import Schema, check_schema
@@ -92,7 +93,7 @@ def load_prompt(path: Path) -> PromptFile:
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
-        raise RecipeError(str(path), [Mistake("", f"is not YAML: {error}")]) from None
+        raise RecipeError(str(path), [Mistake("", Phrase("is not YAML: {why}", why=error))]) from None
     found, mistakes = check_schema(PromptFile, data)
     if found is None:
         raise RecipeError(str(path), mistakes)
@@ -109,7 +110,7 @@ def exchange(conversation: Conversation) -> tuple[Message, str] | None:
 
 def build(prompt: PromptFile, examples: Sequence[Conversation], chat: bool) -> str | tuple[Message, ...]:
     """The text to continue, or the turns to answer, that ask for new tasks after these examples."""
-    shown = [_record(prompt, number, example) for number, example in enumerate(examples, 1)]
+    shown = [record(prompt, number, example) for number, example in enumerate(examples, 1)]
     if chat:
         asked = _fill(prompt.chat, prompt, len(shown)).replace("{examples}", "\n\n".join(shown))
         return (Message("user", asked),)
@@ -134,7 +135,8 @@ def _heading(prompt: PromptFile, number: int) -> str:
     return prompt.heading.replace("{number}", str(number))
 
 
-def _record(prompt: PromptFile, number: int, example: Conversation) -> str:
+def record(prompt: PromptFile, number: int, example: Conversation) -> str:
+    """A conversation in the layout of the file, under its number. Raises ValueError where it has no exchange."""
     shown = exchange(example)
     if shown is None:
         raise ValueError(f"{example.source}: an example needs a user turn and its answer")

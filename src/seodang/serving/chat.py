@@ -18,6 +18,7 @@ from seodang import runs
 from seodang.chats import make_chat
 from seodang.errors import ModelError
 from seodang.generation import Completion, Generator
+from seodang.language import Phrase, say
 from seodang.model_template import thinks
 from seodang.records import Message
 from seodang.runs import hash_text
@@ -36,19 +37,19 @@ def chat(run_path: Path, sampling: Sampling = GREEDY, seed: int = 42) -> None:
     Raises ModelError where the run is not finished, has no weights, or has no chat template.
     """
     talk = open_talk(run_path, sampling, seed)
-    _say(f"{run_path}: /reset forgets the conversation, /exit leaves")
+    _tell("{run}: /reset forgets the conversation, /exit leaves", run=run_path)
     for line in _questions():
         if line == "/exit":
             break
         if line == "/reset":
             talk.messages.clear()
-            _say("[the conversation begins anew]")
+            _tell("[the conversation begins anew]")
             continue
         try:
             talk.ask(line)
         except KeyboardInterrupt:
             talk.messages.pop()
-            _say("\n[interrupted; the question is forgotten]")
+            _tell("\n[interrupted; the question is forgotten]")
 
 
 def open_talk(run_path: Path, sampling: Sampling = GREEDY, seed: int = 42) -> Talk:
@@ -80,9 +81,12 @@ def _stop_ids(folder: Path, tokenizer: Any, thinking: str | None) -> tuple[int, 
 def _compare_template(run_path: Path, jinja: str) -> None:
     trained = (runs.manifest(run_path) or {}).get("template", {}).get("fingerprint")
     if trained and trained != hash_text(jinja):
-        _say(
-            f"[warning: the chat template in {run_path} is not the one it was trained with ({hash_text(jinja)[:12]}, "
-            f"trained {trained[:12]}); answers may be worse, and may not stop]"
+        _tell(
+            "[warning: the chat template in {run} is not the one it was trained with ({here}, trained {trained}); "
+            "answers may be worse, and may not stop]",
+            run=run_path,
+            here=hash_text(jinja)[:12],
+            trained=trained[:12],
         )
 
 
@@ -108,7 +112,7 @@ class Talk:
             self.generator.streamer = None
             print(flush=True)
         self.messages.append(Message("assistant", answer.text))
-        _say(f"[{self.ending(prompt, answer, streamer.stop)}]")
+        _tell("[{ending}]", ending=self.ending(prompt, answer, streamer.stop))
         return answer
 
     def prompt_ids(self) -> list[int]:
@@ -124,14 +128,16 @@ class Talk:
         )
         return ids
 
-    def ending(self, prompt: Sequence[int], answer: Completion, stop: str) -> str:
+    def ending(self, prompt: Sequence[int], answer: Completion, stop: str) -> Phrase:
         """Why the answer ended, in words."""
-        tokens = f"{len(answer.ids)} token{'' if len(answer.ids) == 1 else 's'}"
+        count = len(answer.ids)
+        tokens = Phrase("{count} token", count=count) if count == 1 else Phrase("{count} tokens", count=count)
         if answer.stopped:
-            return f"stopped at {stop}, {tokens}"
+            return Phrase("stopped at {stop}, {tokens}", stop=stop, tokens=tokens)
         if self.generator.room(prompt, self.sampling) < self.sampling.max_new_tokens:
-            return f"cut: the conversation fills the model's {self.generator.max_length} tokens; /reset begins anew"
-        return f"cut after {tokens}"
+            text = "cut: the conversation fills the model's {length} tokens; /reset begins anew"
+            return Phrase(text, length=self.generator.max_length)
+        return Phrase("cut after {tokens}", tokens=tokens)
 
 
 class SyllableStreamer:
@@ -186,5 +192,5 @@ def _questions() -> Iterator[str]:
             yield question
 
 
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+def _tell(text: str, **values: object) -> None:
+    print(say(text, **values), file=sys.stderr, flush=True)

@@ -21,6 +21,7 @@ from transformers import PrinterCallback, TrainerCallback, TrainingArguments
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from seodang.errors import Mistake, ModelError, RecipeError
+from seodang.language import Phrase, say
 from seodang.progress import Advance, progress
 from seodang.runs import LOG, Run, read_json
 from seodang.tuning.model import Loaded, Precision
@@ -61,7 +62,9 @@ def arguments(kind: type[A], training: Training, setting: Setting, **own: Any) -
     try:
         return kind(**(given | own | training.extra))
     except (ValueError, TypeError, ImportError) as error:
-        raise RecipeError("The recipe", [Mistake("training", f"upstream refuses it: {error}")]) from error
+        raise RecipeError(
+            "The recipe", [Mistake("training", Phrase("upstream refuses it: {why}", why=error))]
+        ) from error
 
 
 def _loop(training: Training, setting: Setting) -> dict[str, Any]:
@@ -108,7 +111,8 @@ def latest_checkpoint(folder: Path) -> Path | None:
     for path in sorted((folder / CHECKPOINTS).glob("checkpoint-[0-9]*"), key=_step, reverse=True):
         if read_json(path / "trainer_state.json") is not None:
             return path
-        print(f"{path.name} was cut off while it was written; an older one is used", file=sys.stderr)
+        text = "{checkpoint} was cut off while it was written; an older one is used"
+        print(say(text, checkpoint=path.name), file=sys.stderr)
     return None
 
 
@@ -143,7 +147,8 @@ class Watch(TrainerCallback):
                     name=name,
                     step=state.global_step,
                 )
-        self.loss = f"loss {finite['loss']:.3f}" if finite.get("loss") is not None else self.loss
+        if finite.get("loss") is not None:
+            self.loss = Phrase("loss {loss:.3f}", loss=finite["loss"])
 
 
 def train(trainer: Any, folder: Run) -> dict[str, Any]:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 from importlib.util import find_spec
+from math import prod
 from pathlib import Path
 from typing import Any
 
 from seodang.errors import Mistake, ModelError, RecipeError
+from seodang.language import Phrase
 from seodang.recipe import DPO, SFT, Pretrain
 from seodang.runs import is_finished, read_json
 from seodang.tokenization import local_folder
@@ -53,8 +55,8 @@ def require_reporter(training: Training) -> None:
     """Raise RecipeError where `training.report_to` names a tracker whose package is not installed."""
     packages = REPORTERS.get(training.report_to, ())
     if packages and not any(map(find_spec, packages)):
-        text = f"`{packages[0]}` is not installed. Run `pip install {packages[0]}`, or write `none`."
-        raise RecipeError("The recipe", [Mistake("training.report_to", text)])
+        text = "`{package}` is not installed. Run `pip install {package}`, or write `none`."
+        raise RecipeError("The recipe", [Mistake("training.report_to", Phrase(text, package=packages[0]))])
 
 
 def require_whole_weights(spec: ModelSpec, place: Place) -> None:
@@ -72,7 +74,7 @@ def require_mixture(spec: ModelSpec, place: Place, adapter: Adapter | None) -> N
         raise ModelError(
             "adapter: is required, because {base} brings none to continue. Write for example `adapter: {{kind: lora, "
             "r: 16}}`, or `adapter: full` to train every weight.",
-            base="a merged parent" if spec.merge else place.base,
+            base=Phrase("a merged parent") if spec.merge else place.base,
         )
     if adapter is not None and place.adapter is not None and not spec.merge:
         raise ModelError(
@@ -227,6 +229,11 @@ def stored_positions(spec: ModelSpec) -> int | None:
     text = described.get("text_config")
     described = text if isinstance(text, dict) else described
     return next((described[key] for key in POSITIONS if isinstance(described.get(key), int)), None)
+
+
+def stored_parameters(spec: ModelSpec) -> int:
+    """How many parameters the base of a model has on disk; 0 where that cannot be known."""
+    return sum(prod(shape) for shape in _stored_shapes(locate(spec)).values())
 
 
 def require_positions(positions: int | None, longest: int) -> None:

@@ -20,6 +20,7 @@ from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM, Train
 
 from seodang.data.texts import Texts, read_texts
 from seodang.errors import Mistake, ModelError, RecipeError
+from seodang.language import Phrase
 from seodang.recipe import Pretrain
 from seodang.runs import DROPPED, Run, finished_run, is_finished, weights_of
 from seodang.tuning.adapters import Full
@@ -83,14 +84,14 @@ def fresh(spec: FreshModel, tokenizer: Any, seed: int) -> Loaded:
     given |= {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id} | spec.config
     _require_known(given)
     if given["vocab_size"] < len(tokenizer):
-        raise _mistake("vocab_size", f"must be at least {len(tokenizer)}, the size of the tokenizer")
+        raise _mistake("vocab_size", Phrase("must be at least {size}, the size of the tokenizer", size=len(tokenizer)))
     precision = choose_dtype("auto", find_hardware(), full=True)
     try:
         config = AutoConfig.for_model(**given)
         set_seed(seed)
         model = AutoModelForCausalLM.from_config(config, dtype=precision.weights)
     except (StrictDataclassError, ValueError, TypeError) as error:
-        raise _mistake("", f"upstream refuses it: {error}") from error
+        raise _mistake("", Phrase("upstream refuses it: {why}", why=error)) from error
     return Loaded(model.to(precision.device), tokenizer, "", None, precision)
 
 
@@ -98,18 +99,20 @@ def _require_known(given: dict[str, Any]) -> None:
     """Upstream keeps an unknown key as an attribute that nothing reads; here a misspelt key never trains."""
     name = given["model_type"]
     if name not in CONFIG_MAPPING:
-        raise _mistake("model_type", f"unknown architecture `{name}`", name, CONFIG_MAPPING)
+        raise _mistake("model_type", Phrase("unknown architecture `{name}`", name=name), name, CONFIG_MAPPING)
     kind = CONFIG_MAPPING[name]
     known = {*kind().to_dict(), *kind.attribute_map, *OLD_NAMES}
     unknown = [key for key in given if key not in known]
     if unknown:
-        raise _mistake(unknown[0], f"unknown key of the {name} architecture", unknown[0], known)
+        text = Phrase("unknown key of the {name} architecture", name=name)
+        raise _mistake(unknown[0], text, unknown[0], known)
 
 
-def _mistake(key: str, text: str, got: str = "", known: Any = ()) -> RecipeError:
+def _mistake(key: str, fault: Phrase, got: str = "", known: Any = ()) -> RecipeError:
     near = difflib.get_close_matches(got, known, 1)
-    guess = f", did you mean `{near[0]}`?" if near else ""
-    return RecipeError("The recipe", [Mistake(".".join(filter(None, ("model.config", key))), text + guess)])
+    guess = Phrase(", did you mean `{near}`?", near=near[0]) if near else ""
+    text = Phrase("{fault}{guess}", fault=fault, guess=guess)
+    return RecipeError("The recipe", [Mistake(".".join(filter(None, ("model.config", key))), text)])
 
 
 def _continued(spec: ModelSpec, aim: Aim) -> Loaded:

@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 import torch
 
 from seodang.errors import RunError
+from seodang.language import joined
 from seodang.progress import progress
 from seodang.runs import Run, dump_json, hash_file, hash_text, read_json, write_text
 
@@ -154,6 +155,6 @@ def cached(folder: Run, parts: dict[str, str], compute: Callable[[], tuple[Logps
             "The reference log-probabilities in {path} belong to another run: {changed} changed since they were "
             "computed. Resume with what the run was started with, or start anew with `--replace` or `--new`.",
             path=folder.file(FILE),
-            changed=" and ".join(changed),
+            changed=joined(" and ", changed),
         )
     return Reference([(c, r) for c, r in kept["train"]], [(c, r) for c, r in kept["eval"]], cached=True)

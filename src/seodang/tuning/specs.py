@@ -21,6 +21,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from seodang.errors import ModelError
+from seodang.language import Phrase, joined
+from seodang.packaged import model_path
 from seodang.runs import MANIFEST, finished_run, read_json, read_recipe, weights_of
 from seodang.schema import Schema, by_name
 
@@ -50,7 +52,8 @@ class ModelSpec(Schema):
     """Which weights: a name or path, or the run that made them."""
 
     name_or_path: str | None = None
-    """A folder, or a name on the Hub. A path that starts with `./` is relative to the recipe."""
+    """A folder, a name on the Hub, or `seodang-starter`, the small Korean model in the package. A path that starts with
+    `./` is relative to the recipe."""
     run: str | None = None
     """The folder of a finished run: its adapter, tokenizer and template come with it."""
     merge: bool = False
@@ -68,8 +71,8 @@ class ModelSpec(Schema):
     @classmethod
     def _known_attention(cls, value: str) -> str:
         if value not in ATTENTION and "/" not in value:
-            known = f"(known: {', '.join(ATTENTION)}, or a kernel's `owner/name` on the Hub)"
-            raise ValueError(f"cannot be `{value}`{_guess(value, ATTENTION)} {known}")
+            text = "cannot be `{value}`{guess} (known: {known}, or a kernel's `owner/name` on the Hub)"
+            raise ValueError(Phrase(text, value=value, guess=_guess(value, ATTENTION), known=", ".join(ATTENTION)))
         return value
 
     @model_validator(mode="after")
@@ -110,7 +113,7 @@ def locate(spec: ModelSpec) -> Place:
     if spec.run is not None:
         folder = weights_of(finished_run(spec.run, "model.run")).resolve()
     else:
-        folder = Path(str(spec.name_or_path))
+        folder = Path(model_path(str(spec.name_or_path)))
         if not folder.is_dir():
             return Place(str(spec.name_or_path), None, str(spec.name_or_path), spec.revision)
         folder = folder.resolve()
@@ -130,7 +133,7 @@ def _place_of_adapter(folder: Path) -> Place:
             "The adapter {folder} stands on {base}, which is not there. Put the model back, or correct "
             "`base_model_name_or_path` in its adapter_config.json.",
             folder=folder,
-            base=base or "a base that its adapter_config.json does not name",
+            base=base or Phrase("a base that its adapter_config.json does not name"),
         )
     tokenizer = str(folder) if (folder / "tokenizer_config.json").is_file() else base
     return Place(base, folder, tokenizer, described.get("revision"))
@@ -206,16 +209,16 @@ class Training(Schema):
         if value is None or value < 1:
             return value
         if value != int(value):
-            raise ValueError(f"must be a whole number of steps, or below 1 a share of all steps, got {value}")
+            text = "must be a whole number of steps, or below 1 a share of all steps, got {value}"
+            raise ValueError(Phrase(text, value=value))
         return int(value)
 
     @field_validator("lr_scheduler_type", "optim")
     @classmethod
     def _known_upstream(cls, value: str, info: ValidationInfo) -> str:
-        found: list[str] = []
-        _coerce(str(info.field_name), value, upstream_fields()["fields"][info.field_name], found)
-        if found:
-            raise ValueError(found[0].removeprefix(f"`{info.field_name}` "))
+        _, fault = _coerce(value, upstream_fields()["fields"][info.field_name])
+        if fault:
+            raise ValueError(fault)
         return value
 
     @field_validator("extra")
@@ -234,19 +237,23 @@ def upstream_fields() -> dict[str, Any]:
 def check_extra(extra: dict[str, Any], owned: frozenset[str]) -> dict[str, Any]:
     """Check and coerce `training.extra`. Raises ValueError naming every key that is unknown, ours, or refused."""
     table = upstream_fields()
-    found, coerced = [], {}
+    found: list[Phrase] = []
+    coerced = {}
     for name, value in extra.items():
         if name in table["refused"]:
-            found.append(f"`{name}` is not passed through: {table['refused'][name]}")
+            why = Phrase(table["refused"][name])
+            found.append(Phrase("`{name}` is not passed through: {why}", name=name, why=why))
         elif name in owned:
-            found.append(f"`{name}` is ours: write `training.{name}`")
+            found.append(Phrase("`{name}` is ours: write `training.{name}`", name=name))
         elif name not in table["fields"]:
             near = difflib.get_close_matches(name, table["fields"], 1)
-            found.append(f"unknown key `{name}`" + (f", did you mean `{near[0]}`?" if near else ""))
+            guess = Phrase(", did you mean `{near}`?", near=near[0]) if near else ""
+            found.append(Phrase("unknown key `{name}`{guess}", name=name, guess=guess))
         else:
-            coerced[name] = _coerce(name, value, table["fields"][name], found)
+            coerced[name], fault = _coerce(value, table["fields"][name])
+            found += [Phrase("`{name}` {fault}", name=name, fault=fault)] if fault else []
     if found:
-        raise ValueError("; ".join(found))
+        raise ValueError(joined("; ", found))
     return coerced
 
 
@@ -261,8 +268,8 @@ _KINDS: dict[str, tuple[type, ...]] = {
 }
 
 
-def _coerce(name: str, value: Any, field: dict[str, Any], found: list[str]) -> Any:
-    """`1e-8` is a string and `no` is False in YAML 1.1; the table's type says what was meant."""
+def _coerce(value: Any, field: dict[str, Any]) -> tuple[Any, Phrase | None]:
+    """(value, fault). `1e-8` is a string and `no` is False in YAML 1.1; the table's type says what was meant."""
     kinds = field["type"].split(" | ")
     if value is False and "str" in kinds and "bool" not in kinds:
         value = "no"
@@ -270,23 +277,22 @@ def _coerce(name: str, value: Any, field: dict[str, Any], found: list[str]) -> A
         value = _number(value)
     choices = field.get("choices")
     if choices and isinstance(value, str) and value not in (*choices, field["default"]):
-        guess = _guess(value, choices)
-        found.append(f"`{name}` cannot be `{value}`" + (guess or f" (known: {', '.join(choices)})"))
+        guess = _guess(value, choices) or Phrase(" (known: {known})", known=", ".join(choices))
+        return value, Phrase("cannot be `{value}`{guess}", value=value, guess=guess)
     for kind in kinds:
         if isinstance(value, _KINDS[kind]) and (kind == "bool" or not isinstance(value, bool)):
-            return float(str(value)) if kind == "float" else value
-    found.append(f"`{name}` must be {field['type']}, got {value!r}")
-    return value
+            return (float(str(value)) if kind == "float" else value), None
+    return value, Phrase("must be {type}, got {value!r}", type=field["type"], value=value)
 
 
-def _guess(value: str, known: Sequence[str]) -> str:
+def _guess(value: str, known: Sequence[str]) -> Phrase:
     """The nearest value as a question: of those alike the first that shares the longest beginning, if that is long."""
     near = difflib.get_close_matches(value, known, 5, cutoff=0.55)
     if not near:
-        return ""
+        return Phrase("")
     alike = [sum(1 for _ in takewhile(bool, map(eq, value, name))) for name in known]
     best = known[alike.index(max(alike))] if max(alike) > 3 else near[0]
-    return f", did you mean `{best}`?"
+    return Phrase(", did you mean `{near}`?", near=best)
 
 
 def _number(text: str) -> float | str:

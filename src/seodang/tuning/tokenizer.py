@@ -13,6 +13,7 @@ from typing import Any
 
 from seodang.data.texts import read_texts
 from seodang.errors import Mistake, RecipeError
+from seodang.language import Phrase
 from seodang.progress import progress
 from seodang.recipe import Tokenizer
 from seodang.runs import DROPPED, Run
@@ -27,10 +28,11 @@ def run(recipe: Tokenizer, folder: Run) -> dict[str, Any]:
     jinja, control = _template(recipe)
     specials = tuple(dict.fromkeys((EOS, PAD, *control, *recipe.special_tokens)))
     if recipe.vocab_size < len(specials) + BYTES:
-        text = f"must be at least {len(specials) + BYTES}: {BYTES} bytes and {len(specials)} special tokens"
-        raise RecipeError("The recipe", [Mistake("vocab_size", f"{text}, got {recipe.vocab_size}")])
+        text = "must be at least {least}: {bytes} bytes and {specials} special tokens, got {got}"
+        counts = {"least": len(specials) + BYTES, "bytes": BYTES, "specials": len(specials)}
+        raise RecipeError("The recipe", [Mistake("vocab_size", Phrase(text, **counts, got=recipe.vocab_size))])
     texts = read_texts(recipe.data)
-    tokenizer = train_bpe(texts.train, recipe.vocab_size, specials)
+    tokenizer = train_bpe(texts.train, recipe.vocab_size, specials, recipe.merge_within)
     tokenizer.chat_template = jinja
     _save(tokenizer, folder)
     folder.write_rows(DROPPED, texts.ledger.rows)
@@ -47,15 +49,20 @@ def _template(recipe: Tokenizer) -> tuple[str | None, tuple[str, ...]]:
     return bound.to_jinja(), bound.control
 
 
-def train_bpe(texts: Sequence[str], vocab_size: int, specials: Sequence[str]) -> Any:
-    """A PreTrainedTokenizerFast of at most `vocab_size` entries: specials, the 256 bytes, then merges by frequency."""
+def train_bpe(texts: Sequence[str], vocab_size: int, specials: Sequence[str], merge_within: str = "word") -> Any:
+    """A PreTrainedTokenizerFast of at most `vocab_size` entries: specials, the 256 bytes, then merges by frequency.
+
+    With `merge_within="character"` no token is longer than a character: there merges are learnt from single ones.
+    """
+    from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
     from tokenizers import Tokenizer as RawTokenizer
-    from tokenizers import decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
     raw = RawTokenizer(models.BPE())
     digits, words = pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)
-    raw.pre_tokenizer = pre_tokenizers.Sequence([digits, words])
+    as_used = pre_tokenizers.Sequence([digits, words])
+    characters = pre_tokenizers.Split(Regex(r"\X"), "isolated"), pre_tokenizers.ByteLevel(False, use_regex=False)
+    raw.pre_tokenizer = as_used if merge_within == "word" else pre_tokenizers.Sequence(list(characters))
     raw.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
@@ -65,6 +72,7 @@ def train_bpe(texts: Sequence[str], vocab_size: int, specials: Sequence[str]) ->
         show_progress=False,
     )
     raw.train_from_iterator(_watched(texts), trainer, length=len(texts))
+    raw.pre_tokenizer = as_used
     extra = [token for token in specials if token not in (EOS, PAD)]
     return PreTrainedTokenizerFast(tokenizer_object=raw, eos_token=EOS, pad_token=PAD, extra_special_tokens=extra)
 

@@ -1,0 +1,286 @@
+"""`seodang quickstart`: the packaged recipes from a dirty file to DPO, shown in nine steps, resumable.
+
+Every figure on the screen is read from a run of this folder, and every mistake shown is really made.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from seodang import runs
+from seodang.data import preview as previews
+from seodang.data.init import epochs_for
+from seodang.data.judge import judge
+from seodang.data.reading import open_records
+from seodang.errors import RecipeError
+from seodang.language import Phrase, columns, say
+from seodang.packaged import find
+from seodang.recipe import SFT, Evaluate, Prepare, Stage
+from seodang.recipe_file import Loaded, load_recipe, overrides_for
+from seodang.records import Conversation
+from seodang.reports.tables import by_kind, lines_of, side_by_side
+from seodang.screen import ROOM, Screen, clipped, duration
+from seodang.spans import STYLES, as_rich, as_text
+from seodang.tuning.preflight import stored_parameters
+from seodang.workflow import Mode, check_and_run, folder_mode, is_unchanged, recipe_files
+
+FOLDER = Path("recipes/quickstart")
+DIRTY, SEEDS, NO_STOP, STOP = "1-prepare-dirty", "2-prepare-seeds", "3-sft-no-stop", "4-sft-stop"
+STOPS, SFT_SEEDS, GROW, SFT_GROWN, LAST = "5-evaluate-stop", "6-sft-seeds", "7-generate", "9-sft", "12-evaluate"
+MISSPELT = "adapter.lora_alfa=32"
+MODELS = {
+    "base": "base\n0-shot",
+    "base_5shot": "base\n5-shot",
+    "sft_seeds": "SFT\nseeds",
+    "sft": "SFT\n+grown",
+    "dpo": "DPO",
+}
+"""The last evaluation's models, and what stands above their columns."""
+ENCODINGS = {"utf-8": Phrase("UTF-8"), "utf-8-sig": Phrase("UTF-8 with a byte-order mark")}
+OTHER_MODEL, OTHER_PARAMETERS, OTHER_ROWS, OTHER_TOKENS = "Qwen/Qwen3-0.6B", 0.6e9, 200, 300
+"""What the estimate at the end is for: a model of so many parameters, so many rows of so many tokens."""
+
+S = TypeVar("S", bound=Stage)
+
+
+def quickstart(overrides: Sequence[str] = (), mode: Mode = "fresh", screen: Screen | None = None) -> None:
+    """Run and show everything. An unfinished stage is resumed, a finished and unchanged one is not run again.
+
+    The recipes are those in recipes/quickstart; where that is missing, the packaged ones are copied there first.
+    Raises SeodangError with one clear paragraph.
+    """
+    job, started = Job(screen or Screen(), mode), time.monotonic()
+    job.screen.line(
+        say("Seodang quickstart: from a dirty file to a tuned model, with the small Korean model in the box.")
+    )
+    if not FOLDER.is_dir():
+        _copy_recipes()
+        job.screen.line(say("The recipes now lie in {folder}: read them, change them, run this again.", folder=FOLDER))
+    job.screen.line(say("The runs go to runs/quickstart. Nothing is fetched from any network."))
+    job.open(overrides)
+    for title, step in STEPS:
+        job.screen.heading(say(title))
+        step(job)
+    took, now = duration(sum(map(job.seconds, job.reports))), duration(time.monotonic() - started)
+    job.screen.console.print()
+    job.screen.line(say("All stages took {all}; this call took {now}.", all=took, now=now), style="bold")
+
+
+def _copy_recipes() -> None:
+    """The packaged recipes, whole or not at all."""
+    unfinished = FOLDER.with_name(f".{FOLDER.name}.{os.getpid()}")
+    shutil.copytree(find("recipes", FOLDER.name), unfinished)
+    os.replace(unfinished, FOLDER)
+
+
+@dataclass(slots=True)
+class Job:
+    """The recipes by name, and the reports of the stages that are done."""
+
+    screen: Screen
+    mode: Mode
+    recipes: dict[str, Loaded] = field(default_factory=dict)
+    reports: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def open(self, overrides: Sequence[str]) -> None:
+        """Load every recipe, so that all mistakes are said before anything is done."""
+        files = overrides_for(recipe_files(FOLDER), overrides)
+        self.recipes = {file.stem: load_recipe(file, own) for file, own in files.items()}
+
+    def recipe(self, name: str, kind: type[S]) -> S:
+        """The recipe of this name, which is of this stage."""
+        found = self.recipes[name].recipe
+        assert isinstance(found, kind), f"{name} is a {found.stage} recipe"
+        return found
+
+    def path(self, name: str) -> Path:
+        """The run folder of a recipe."""
+        return Path(self.recipes[name].recipe.output_dir)
+
+    def seconds(self, name: str) -> float:
+        """How long a stage took when it was done."""
+        return float((runs.manifest(self.path(name)) or {}).get("seconds", 0.0))
+
+    def run(self, name: str) -> dict[str, Any]:
+        """Do a stage unless it is done, show its line, and return its report."""
+        loaded, made = self.recipes[name], {}
+        if self.mode != "fresh" or not is_unchanged(loaded.recipe):
+            mode = folder_mode(loaded.recipe, "resume" if self.mode == "fresh" else self.mode)
+            made = check_and_run(loaded, mode).report
+        report = made or runs.read_json(self.path(name) / runs.REPORT) or {}
+        self.reports[name] = report
+        rows, seconds = report.get("rows", {}).get("kept", 0), self.seconds(name)
+        told = say("{rows:>6,} rows {seconds:>5.0f} s", rows=rows, seconds=seconds)
+        self.screen.line(f"{name:<18} {loaded.recipe.stage:<9}{told}")
+        for warning in report.get("warnings", []):
+            self.screen.line(say("   WARNING: {warning}", warning=warning))
+        return report
+
+
+def dirty_file(job: Job) -> None:
+    """What is in the file, what becomes of its rows and why, and a row that was repaired."""
+    recipe = job.recipe(DIRTY, Prepare)
+    job.screen.command(f"seodang inspect {recipe.sources[0].path}")
+    job.screen.command(f"seodang run {FOLDER / DIRTY}.yaml")
+    report = job.run(DIRTY)
+    found = report["sources"][0]
+    told = {"container": found["container"], "encoding": ENCODINGS[found["encoding"]], "format": found["evidence"]}
+    job.screen.line(
+        say("{name} holds a JSON {container} in {encoding}. Its rows: {format}", name=found["source"], **told)
+    )
+    rows = report["rows"]
+    lost = sum(rows["dropped"].values())
+    job.screen.line(say("{read} read = {kept} kept + {lost} dropped:", read=rows["read"], kept=rows["kept"], lost=lost))
+    dropped = {row["reason"]: row for row in reversed(runs.read_rows(job.path(DIRTY) / runs.DROPPED))}
+    for reason, count in rows["dropped"].items():
+        row = dropped[reason]
+        job.screen.line(f"  {count} {reason:<21}" + clipped(f"{row['source']}  {_asked(row)}", ROOM - 25))
+    repairs = runs.counted((name, times) for name, times in report["repairs"].items())
+    job.screen.line(say("Repaired and counted: {repairs}.", repairs=repairs))
+    _show_repair(job, recipe)
+
+
+def _asked(row: dict[str, Any]) -> str:
+    if "messages" in row:
+        return next(str(turn["content"]) for turn in row["messages"] if turn["role"] == "user")
+    return str(row.get("row", {}).get("instruction", ""))
+
+
+def _show_repair(job: Job, recipe: Prepare) -> None:
+    """The kept row with the most repairs, before and after, and how many kept rows have several turns."""
+    kept = list(_kept(recipe))
+    before, after, names = max(kept, key=lambda found: (len(found[2]), len(found[0].answer) - len(found[1].answer)))
+    job.screen.line(say("One of these rows, {source} ({names}):", source=before.source, names=", ".join(names)))
+    for mark, record in (("-", before), ("+", after)):
+        size = say("{count} characters", count=len(record.answer))
+        job.screen.line(f"  {mark} {clipped(record.answer, ROOM - 6 - columns(size))}  {size}")
+    turns = sum(len(record.messages) > 2 for _, record, _ in kept)
+    job.screen.line(say("{count} rows have several turns; every turn is kept.", count=turns))
+
+
+def _kept(recipe: Prepare) -> Iterator[tuple[Conversation, Conversation, list[str]]]:
+    """The conversations that no filter drops: as read, as repaired, and the names of the repairs."""
+    for item in open_records(str(recipe.sources[0].path), recipe.sources[0].format).items:
+        if isinstance(item.found, Conversation):
+            record, repairs, reason = judge(item.found, recipe.filters, recipe.normalize)
+            if reason is None and isinstance(record, Conversation):
+                yield item.found, record, sorted(repairs)
+
+
+def trained_tokens(job: Job) -> None:
+    """One seed row, coloured by what is trained."""
+    job.run(SEEDS)
+    job.screen.command(f"seodang preview {FOLDER / SFT_SEEDS}.yaml")
+    shown, facts = previews.preview(job.recipe(SFT_SEEDS, SFT))
+    if job.screen.has_colours:
+        job.screen.line(as_rich(shown[0][1]))
+        job.screen.console.print("   " + "  ".join(f"[{style}]{name}[/]" for name, style in STYLES.items()))
+    else:
+        job.screen.line(as_text(shown[0][1]))
+        job.screen.line(say("What is trained stands in ⟦ ⟧."))
+    job.screen.line(say("{trained} of {tokens} tokens get a loss: the answer and its stop token {stop}.", **facts))
+
+
+def misspelt_key(job: Job) -> None:
+    """A misspelt key on a real recipe, and what is said about it."""
+    file = FOLDER / f"{SFT_SEEDS}.yaml"
+    job.screen.command(f"seodang run {file} {MISSPELT}")
+    try:
+        load_recipe(file, [MISSPELT])
+    except RecipeError as error:
+        job.screen.line(str(error), style="red")
+
+
+def stop_token(job: Job) -> None:
+    """The same short SFT with and without a trained stop token."""
+    for name in (NO_STOP, STOP, STOPS):
+        job.screen.command(f"seodang run {FOLDER / name}.yaml")
+        job.run(name)
+    report, models = job.reports[STOPS], job.recipe(STOPS, Evaluate).models
+    named = {str(spec.run): name for name, spec in models.items()}
+    headings = {
+        named[str(job.path(NO_STOP))]: say("stop not trained"),
+        named[str(job.path(STOP))]: say("stop trained"),
+    }
+    job.screen.line(side_by_side(report["metrics"], headings, {"stop_rate": say("answers that stop, %")}))
+    sample = _telling(report["samples"], *headings)
+    job.screen.line(clipped("? " + sample["prompt"]))
+    for name, heading in headings.items():
+        job.screen.line(clipped(f"{heading}: {sample['answers'][name]}", 2 * ROOM - 2))
+
+
+def _telling(samples: Sequence[dict[str, Any]], without: str, trained: str) -> dict[str, Any]:
+    """A sample that runs on in one model and ends in the other, where there is one; else the first."""
+    found = (s for s in samples if s["answers"][without].endswith("…") and not s["answers"][trained].endswith("…"))
+    return next(found, samples[0])
+
+
+def whole_job(job: Job) -> None:
+    """What is left, in order."""
+    job.screen.command(f"seodang run {FOLDER}")
+    for name in job.recipes:
+        if name not in job.reports:
+            job.run(name)
+
+
+def results(job: Job) -> None:
+    """The table of the last evaluation."""
+    job.screen.line(say("Exact match in % on held-out questions, the same ones for every model. `chance` is what the "
+                        "commonest answer alone would get."))  # fmt: skip
+    table = by_kind(job.reports[LAST]["metrics"], MODELS, lines_of(job.recipe(LAST, Evaluate)))
+    job.screen.line(table)
+
+
+def grown_rows(job: Job) -> None:
+    """What self-instruct has kept, checked by program."""
+    report = job.reports[GROW]
+    records, checked = report["records"], report["metrics"]["verified"]
+    told = {"parsed": records["parsed"], "kept": records["kept"], "lost": sum(records["rejected"].values())}
+    reasons = runs.counted(records["rejected"].items())
+    job.screen.line(say("{parsed} proposals = {kept} kept + {lost} rejected ({reasons})", reasons=reasons, **told))
+    text = "Of those kept a program finds {right} right, in {kinds} kinds, and {wrong} wrong; {unknown} it cannot tell."
+    told = {name: checked[name] for name in ("right", "wrong", "unknown")}
+    job.screen.line(say(text, kinds=len(checked["kinds"]), **told))
+
+
+def report_path(job: Job) -> None:
+    """Where to look."""
+    job.screen.line(str(job.path(LAST) / "report.html"))
+
+
+def your_own(job: Job) -> None:
+    """The two lines to type next, and how long they would take on this machine."""
+    job.screen.command(f"seodang init my.jsonl --model {OTHER_MODEL}")
+    job.screen.command("seodang run recipes/my")
+    epochs, speed = epochs_for(OTHER_ROWS), _speed(job)
+    time_there = duration(6 * OTHER_PARAMETERS * OTHER_ROWS * OTHER_TOKENS * epochs / speed)
+    job.screen.line(say("For {rows} rows of {tokens} tokens, read {epochs} times: about {time} here, without a GPU. An "
+                        "estimate from the {speed:.1f} GFLOP/s of {name}.", rows=OTHER_ROWS, tokens=OTHER_TOKENS,
+                        epochs=epochs, time=time_there, speed=speed / 1e9, name=SFT_GROWN))  # fmt: skip
+
+
+def _speed(job: Job) -> float:
+    """FLOP/s of the SFT: 6 per parameter and token (Kaplan et al. 2020, arXiv:2001.08361), padding not counted."""
+    recipe, metrics = job.recipe(SFT_GROWN, SFT), job.reports[SFT_GROWN]["metrics"]
+    batch = recipe.training.per_device_train_batch_size * recipe.training.gradient_accumulation_steps
+    tokens = metrics["tokens"] * metrics["steps"] * batch / metrics["train_rows"]
+    return float(6 * stored_parameters(recipe.model) * tokens / max(metrics["seconds"], 0.1))
+
+
+STEPS: tuple[tuple[Phrase, Callable[[Job], None]], ...] = (
+    (Phrase("A file as people have it"), dirty_file),
+    (Phrase("What is trained, token by token"), trained_tokens),
+    (Phrase("A misspelt key never trains"), misspelt_key),
+    (Phrase("The stop token, not trained and trained"), stop_token),
+    (Phrase("The whole job"), whole_job),
+    (Phrase("The same questions to every model"), results),
+    (Phrase("What self-instruct has grown"), grown_rows),
+    (Phrase("The report"), report_path),
+    (Phrase("Your own file and model"), your_own),
+)
