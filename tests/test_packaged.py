@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from seodang import packaged
-from seodang.errors import TemplateError
+from seodang.errors import RecipeError, TemplateError
+from seodang.schema import Schema
 
 
 @pytest.fixture
@@ -68,6 +69,52 @@ def test_an_unknown_name_lists_what_there_is(tree: Path, name: str) -> None:
 def test_the_nearest_name_is_suggested(tree: Path) -> None:
     with pytest.raises(TemplateError, match="There is no `chatm1` in data_templates/; did you mean `chatml`?"):
         packaged.find("data_templates", "chatm1")
+
+
+class Fruit(Schema):
+    """A file with one object."""
+
+    name: str
+    count: int = 1
+
+
+def test_a_file_is_loaded_and_checked(tmp_path: Path) -> None:
+    path = _write(tmp_path / "apple.yaml", "name: 사과\ncount: 3\n")
+    assert packaged.load(path, Fruit) == Fruit(name="사과", count=3)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name: [", "cannot be read as YAML"),
+        ("count: 2", "name: is required"),
+        ("name: 사과\ncuont: 2", "cuont: unknown key, did you mean `count`?"),
+        ("name: 사과\ncount: 많이", "count: must be"),
+        ("- 사과", ""),
+        ("", ""),
+    ],
+)
+def test_a_broken_file_names_itself_and_its_mistake(tmp_path: Path, text: str, said: str) -> None:
+    path = _write(tmp_path / "apple.yaml", text)
+    with pytest.raises(RecipeError) as error:
+        packaged.load(path, Fruit)
+    assert str(path) in str(error.value)
+    assert said in str(error.value)
+
+
+def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"pear\.yaml"):
+        packaged.load(tmp_path / "pear.yaml", Fruit)
+
+
+def test_the_starters_name_stands_for_its_folder(tree: Path) -> None:
+    assert packaged.STARTER == "seodang-starter"
+    assert packaged.model_path("seodang-starter") == str(tree / "src" / "seodang" / "starter")
+
+
+@pytest.mark.parametrize("name", ["Qwen/Qwen3-0.6B", "runs/quickstart/9-sft", "./seodang-starter", ""])
+def test_any_other_model_stays_as_it_is(name: str) -> None:
+    assert packaged.model_path(name) == name
 
 
 def test_the_projects_own_prompts_are_there() -> None:

@@ -254,10 +254,19 @@ def test_a_second_call_runs_nothing_and_shows_the_same(there: str, monkeypatch: 
     assert again.rpartition("All stages")[0] == there.rpartition("All stages")[0]
 
 
+def test_in_korean_it_fits_the_screen_too(there: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEODANG_LANG", "ko")
+    text = shown()
+    assert "오타 난 키로는 학습하지 않습니다" in text and "46 남김" in text
+    assert [line for line in text.splitlines() if columns(line) > WIDTH and not line.startswith("   $")] == []
+    monkeypatch.setenv("SEODANG_LANG", "en")
+    assert text.count("\n   $ ") == there.count("\n   $ ")
+
+
 def test_on_a_terminal_tokens_are_coloured(there: str) -> None:
-    text = part_of_terminal = shown(terminal=True)
+    text = shown(terminal=True)
     assert "\x1b[30;42m" in text
-    assert "⟦" not in part_of_terminal
+    assert "⟦" not in text
 
 
 def test_an_interrupted_stage_is_resumed(there: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -289,19 +298,44 @@ def test_a_mistake_is_said_before_anything_is_done(there: str) -> None:
         shown("addapter.r=4")
 
 
+def test_a_folder_that_is_no_quickstart_any_more_is_said(
+    there: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(module.FOLDER, tmp_path / module.FOLDER)
+    monkeypatch.chdir(tmp_path)
+    (module.FOLDER / "12-evaluate.yaml").unlink()
+    (module.FOLDER / "7-generate.yaml").write_text("stage: prepare\nsources: [{path: ./data/seeds.jsonl}]\n")
+    with pytest.raises(RunError, match="is no quickstart any more: 7-generate, 12-evaluate is missing"):
+        shown()
+    assert not (tmp_path / "runs").exists()
+
+
+def test_without_verification_and_with_other_models_nothing_breaks(there: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = runs.read_json(Path("runs/quickstart/7-generate/report.json")) or {}
+    job = module.Job(Screen(Console(file=io.StringIO())), "fresh", reports={module.GROW: report})
+    module.grown_rows(job)
+    del report["metrics"]["verified"]
+    module.grown_rows(job)
+    assert job.screen.console.file.getvalue().count("a program finds") == 1  # type: ignore[attr-defined]
+
+
+def test_the_sample_shown_is_a_telling_one() -> None:
+    samples = [
+        {"answers": dict(zip("ab", texts, strict=True))} for texts in (("가", "나"), ("가 …", "나"), ("가 …", "나 …"))
+    ]
+    assert module._telling(samples, ["a", "b"]) is samples[1]
+    assert module._telling(samples, ["b", "a"]) is samples[0]
+
+
 def test_in_an_empty_folder_the_packaged_recipes_are_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(module, "STEPS", STEPS[:1])
-    monkeypatch.setattr(module, "load_recipe", lambda file, own=(): LOADED(file, own))
     text = shown()
     assert "The recipes now lie in recipes/quickstart" in text
     names = sorted(path.name for path in SHIPPED.rglob("*") if path.is_file())
     assert sorted(path.name for path in Path("recipes/quickstart").rglob("*") if path.is_file()) == names
     assert (tmp_path / "runs" / "quickstart" / "1-prepare-dirty" / "report.json").is_file()
     assert "The recipes now lie" not in shown()
-
-
-LOADED = module.load_recipe
 
 
 def test_the_dirty_file_is_as_dirty_as_it_says() -> None:

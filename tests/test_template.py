@@ -155,6 +155,19 @@ def test_a_template_without_a_stop_token_is_refused() -> None:
         _ = Template.model_validate(data).bind().stops
 
 
+def test_a_stop_that_is_only_named_is_known_and_not_written() -> None:
+    data = load_template("koalpaca").model_dump() | {
+        "example": {"messages": [], "text": ""},
+        "assistant": {"open": "### 답변:", "lead": " "},
+        "stop": "{eos}",
+    }
+    bound = Template.model_validate(data).bind("", "<|endoftext|>")
+    assert bound.stops == ("<|endoftext|>",)
+    assert "<|endoftext|>" not in bound.to_jinja()
+    turns = [Message("user", "수도는?"), Message("assistant", "서울입니다.")]
+    assert "".join(segment.text for segment in bound.render(turns)).endswith("### 답변: 서울입니다.")
+
+
 def test_mistakes_in_a_template_file_come_with_their_paths(tmp_path: Path) -> None:
     source = find("data_templates", "chatml").read_text(encoding="utf-8")
     file = tmp_path / "mine.yaml"

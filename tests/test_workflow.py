@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from seodang import runs
-from seodang.errors import DataError, RunError
+from seodang.errors import DataError, RunError, SeodangError
 from seodang.recipe_file import load_recipe
 from seodang.workflow import (
+    check_and_run,
     folder_mode,
     input_hashes,
     is_unchanged,
@@ -150,6 +151,19 @@ def test_a_mistake_before_anything_was_made_leaves_no_folder(project: Path) -> N
     with pytest.raises(DataError):
         run_recipe(first(project))
     assert not Path("runs/tiny/1-prepare").exists()
+
+
+def test_what_the_check_found_is_told_before_the_run(project: Path) -> None:
+    told: list[str] = []
+    loaded = load_recipe(project / "1-prepare.yaml")
+    assert check_and_run(loaded, "fresh", told.append).path == Path(loaded.recipe.output_dir)
+    assert len(told) == 1 and told[0].startswith("check (prepare):")
+    assert check_and_run(load_recipe(project / "2-again.yaml"), "fresh").report["rows"]["kept"] > 0
+
+
+def test_nothing_starts_before_what_it_reads_is_made(project: Path) -> None:
+    with pytest.raises(SeodangError, match=r"2-again.yaml cannot start: not made yet: runs/tiny/1-prepare"):
+        check_and_run(load_recipe(project / "2-again.yaml"), "fresh")
 
 
 def test_new_is_for_one_recipe(project: Path) -> None:

@@ -18,10 +18,10 @@ from seodang.data import preview as previews
 from seodang.data.init import epochs_for
 from seodang.data.judge import judge
 from seodang.data.reading import open_records
-from seodang.errors import RecipeError
+from seodang.errors import RecipeError, RunError
 from seodang.language import Phrase, columns, say
 from seodang.packaged import find
-from seodang.recipe import SFT, Evaluate, Prepare, Stage
+from seodang.recipe import SFT, Evaluate, Generate, Prepare, Stage
 from seodang.recipe_file import Loaded, load_recipe, overrides_for
 from seodang.records import Conversation
 from seodang.reports.tables import by_kind, lines_of, side_by_side
@@ -34,17 +34,16 @@ FOLDER = Path("recipes/quickstart")
 DIRTY, SEEDS, NO_STOP, STOP = "1-prepare-dirty", "2-prepare-seeds", "3-sft-no-stop", "4-sft-stop"
 STOPS, SFT_SEEDS, GROW, SFT_GROWN, LAST = "5-evaluate-stop", "6-sft-seeds", "7-generate", "9-sft", "12-evaluate"
 MISSPELT = "adapter.lora_alfa=32"
-MODELS = {
-    "base": "base\n0-shot",
-    "base_5shot": "base\n5-shot",
-    "sft_seeds": "SFT\nseeds",
-    "sft": "SFT\n+grown",
-    "dpo": "DPO",
-}
+MODELS = {"base": "base\n0-shot", "base_5shot": "base\n5-shot",
+          "sft_seeds": "SFT\nseeds", "sft": "SFT\n+grown", "dpo": "DPO"}  # fmt: skip
 """The last evaluation's models, and what stands above their columns."""
 ENCODINGS = {"utf-8": Phrase("UTF-8"), "utf-8-sig": Phrase("UTF-8 with a byte-order mark")}
 OTHER_MODEL, OTHER_PARAMETERS, OTHER_ROWS, OTHER_TOKENS = "Qwen/Qwen3-0.6B", 0.6e9, 200, 300
 """What the estimate at the end is for: a model of so many parameters, so many rows of so many tokens."""
+
+SHAPE: dict[str, type[Stage]] = {DIRTY: Prepare, SEEDS: Prepare, NO_STOP: SFT, STOP: SFT, STOPS: Evaluate,
+                                 SFT_SEEDS: SFT, GROW: Generate, SFT_GROWN: SFT, LAST: Evaluate}  # fmt: skip
+"""The recipes that the steps look into."""
 
 S = TypeVar("S", bound=Stage)
 
@@ -56,9 +55,8 @@ def quickstart(overrides: Sequence[str] = (), mode: Mode = "fresh", screen: Scre
     Raises SeodangError with one clear paragraph.
     """
     job, started = Job(screen or Screen(), mode), time.monotonic()
-    job.screen.line(
-        say("Seodang quickstart: from a dirty file to a tuned model, with the small Korean model in the box.")
-    )
+    title = "Seodang quickstart: from a dirty file to a tuned model, with the small Korean model in the box."
+    job.screen.line(say(title))
     if not FOLDER.is_dir():
         _copy_recipes()
         job.screen.line(say("The recipes now lie in {folder}: read them, change them, run this again.", folder=FOLDER))
@@ -86,12 +84,21 @@ class Job:
     screen: Screen
     mode: Mode
     recipes: dict[str, Loaded] = field(default_factory=dict)
+    overrides: dict[str, list[str]] = field(default_factory=dict)
     reports: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def open(self, overrides: Sequence[str]) -> None:
-        """Load every recipe, so that all mistakes are said before anything is done."""
+        """Load every recipe, so that all mistakes are said before anything is done. Raises RunError for a hole."""
         files = overrides_for(recipe_files(FOLDER), overrides)
+        self.overrides = {file.stem: own for file, own in files.items()}
         self.recipes = {file.stem: load_recipe(file, own) for file, own in files.items()}
+        stages = {name: type(loaded.recipe) for name, loaded in self.recipes.items()}
+        wrong = ", ".join(name for name, kind in SHAPE.items() if stages.get(name) is not kind)
+        if wrong:
+            text = (
+                "{folder} is no quickstart any more: {names} is missing, or of another stage. Move it away, call again."
+            )
+            raise RunError(text, folder=FOLDER, names=wrong)
 
     def recipe(self, name: str, kind: type[S]) -> S:
         """The recipe of this name, which is of this stage."""
@@ -109,7 +116,9 @@ class Job:
 
     def run(self, name: str) -> dict[str, Any]:
         """Do a stage unless it is done, show its line, and return its report."""
-        loaded, made = self.recipes[name], {}
+        # loaded again: what a parent run hands on (its quantisation) is known only now
+        loaded, made = load_recipe(FOLDER / f"{name}.yaml", self.overrides[name]), {}
+        self.recipes[name] = loaded
         if self.mode != "fresh" or not is_unchanged(loaded.recipe):
             mode = folder_mode(loaded.recipe, "resume" if self.mode == "fresh" else self.mode)
             made = check_and_run(loaded, mode).report
@@ -130,7 +139,11 @@ def dirty_file(job: Job) -> None:
     job.screen.command(f"seodang run {FOLDER / DIRTY}.yaml")
     report = job.run(DIRTY)
     found = report["sources"][0]
-    told = {"container": found["container"], "encoding": ENCODINGS[found["encoding"]], "format": found["evidence"]}
+    told = {
+        "container": found["container"],
+        "encoding": ENCODINGS[found["encoding"]],
+        "format": found["format"]["kind"],
+    }
     job.screen.line(
         say("{name} holds a JSON {container} in {encoding}. Its rows: {format}", name=found["source"], **told)
     )
@@ -202,23 +215,23 @@ def stop_token(job: Job) -> None:
     for name in (NO_STOP, STOP, STOPS):
         job.screen.command(f"seodang run {FOLDER / name}.yaml")
         job.run(name)
-    report, models = job.reports[STOPS], job.recipe(STOPS, Evaluate).models
-    named = {str(spec.run): name for name, spec in models.items()}
-    headings = {
-        named[str(job.path(NO_STOP))]: say("stop not trained"),
-        named[str(job.path(STOP))]: say("stop trained"),
-    }
+    report, named = job.reports[STOPS], {str(s.run): n for n, s in job.recipe(STOPS, Evaluate).models.items()}
+    titles = {str(job.path(NO_STOP)): say("stop not trained"), str(job.path(STOP)): say("stop trained")}
+    headings = {named[run]: title for run, title in titles.items() if run in named}
     job.screen.line(side_by_side(report["metrics"], headings, {"stop_rate": say("answers that stop, %")}))
-    sample = _telling(report["samples"], *headings)
+    sample = _telling(report["samples"], list(headings))
     job.screen.line(clipped("? " + sample["prompt"]))
     for name, heading in headings.items():
         job.screen.line(clipped(f"{heading}: {sample['answers'][name]}", 2 * ROOM - 2))
 
 
-def _telling(samples: Sequence[dict[str, Any]], without: str, trained: str) -> dict[str, Any]:
-    """A sample that runs on in one model and ends in the other, where there is one; else the first."""
-    found = (s for s in samples if s["answers"][without].endswith("…") and not s["answers"][trained].endswith("…"))
-    return next(found, samples[0])
+def _telling(samples: Sequence[dict[str, Any]], models: Sequence[str]) -> dict[str, Any]:
+    """A sample that runs on in the first model and ends in the others, where there is one; else the first."""
+
+    def is_telling(sample: dict[str, Any]) -> bool:
+        return [sample["answers"][name].endswith("…") for name in models] == [True] + [False] * (len(models) - 1)
+
+    return next(filter(is_telling, samples), samples[0])
 
 
 def whole_job(job: Job) -> None:
@@ -233,20 +246,20 @@ def results(job: Job) -> None:
     """The table of the last evaluation."""
     job.screen.line(say("Exact match in % on held-out questions, the same ones for every model. `chance` is what the "
                         "commonest answer alone would get."))  # fmt: skip
-    table = by_kind(job.reports[LAST]["metrics"], MODELS, lines_of(job.recipe(LAST, Evaluate)))
-    job.screen.line(table)
+    job.screen.line(by_kind(job.reports[LAST]["metrics"], MODELS, lines_of(job.recipe(LAST, Evaluate))))
 
 
 def grown_rows(job: Job) -> None:
     """What self-instruct has kept, checked by program."""
     report = job.reports[GROW]
-    records, checked = report["records"], report["metrics"]["verified"]
+    records, checked = report["records"], report["metrics"].get("verified")
     told = {"parsed": records["parsed"], "kept": records["kept"], "lost": sum(records["rejected"].values())}
     reasons = runs.counted(records["rejected"].items())
     job.screen.line(say("{parsed} proposals = {kept} kept + {lost} rejected ({reasons})", reasons=reasons, **told))
     text = "Of those kept a program finds {right} right, in {kinds} kinds, and {wrong} wrong; {unknown} it cannot tell."
-    told = {name: checked[name] for name in ("right", "wrong", "unknown")}
-    job.screen.line(say(text, kinds=len(checked["kinds"]), **told))
+    if checked:
+        told = {name: checked[name] for name in ("right", "wrong", "unknown")}
+        job.screen.line(say(text, kinds=len(checked["kinds"]), **told))
 
 
 def report_path(job: Job) -> None:

@@ -6,6 +6,7 @@ saved with the tokenizer and read by every server. A file says, per role, what o
     start       text before the first turn; `{bos}` stands for the tokenizer's own where it puts one
     open        given to the model             lead    written by the model before the answer, trained
     close       ends the turn; on the assistant's it is trained, and its control tokens are the stop tokens
+    stop        ends an answer although `close` does not write it; it is not trained then (an accident, on purpose)
     input       opens the input of a user turn that has one (`records.Message.input_at`)
     gap         only between turns, so that the last trained token is always the stop token
 """
@@ -79,6 +80,9 @@ class Template(Schema):
     system: Turn | None = None
     user: Turn
     assistant: Turn
+    stop: str = ""
+    """A control token that ends an answer although `assistant.close` does not write it. It is never trained then, and
+    `check` stops the run unless it is told otherwise (`check.min_stop_ratio`)."""
     gap: str = ""
     default_system: str | None = None
     default_system_with_input: str | None = None
@@ -136,8 +140,8 @@ class BoundTemplate:
 
     @cached_property
     def stops(self) -> tuple[str, ...]:
-        """The control tokens that close an assistant turn, in order of appearance."""
-        close = self.template.assistant.close
+        """The control tokens that close an assistant turn, in order of appearance; else the one the template names."""
+        close = self.template.assistant.close or self.template.stop
         found = [token for token in self.control if token in close]
         if not found:
             raise TemplateError(

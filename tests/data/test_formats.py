@@ -9,7 +9,19 @@ from pydantic import Field
 
 from seodang import records
 from seodang.data import formats
-from seodang.data.formats import Alpaca, Auto, Format, Messages, Pair, PromptCompletion, PromptOnly, ShareGPT, Text
+from seodang.data.formats import (
+    Alpaca,
+    Auto,
+    Chosen,
+    Format,
+    Messages,
+    Pair,
+    PromptCompletion,
+    PromptOnly,
+    ShareGPT,
+    Text,
+    decide,
+)
 from seodang.errors import DataError
 from seodang.records import Conversation, Message, Preference, Prompt, instruct
 from seodang.schema import check_schema
@@ -246,3 +258,13 @@ def test_decides_real_files(shared_data: Any, name: str) -> None:
 
     rows = [row for row, _ in read_rows(shared_data / name)]
     assert formats.decide(rows[:500], name) == SHARED[name]  # type: ignore[arg-type]
+
+
+def test_the_chosen_side_is_a_conversation_and_never_guessed() -> None:
+    row = {"prompt": "안녕?", "chosen": "안녕하세요!", "rejected": "뭐."}
+
+    found = Chosen().parse(row, "pairs.jsonl:1")
+
+    assert isinstance(found, Conversation)
+    assert [(m.role, m.content) for m in found.messages] == [("user", "안녕?"), ("assistant", "안녕하세요!")]
+    assert decide([row], "pairs.jsonl").kind == "pair"

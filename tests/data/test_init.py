@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from seodang.data.init import _held_out, _path, look_at, write_recipes
+from seodang.data.init import _held_out, _path, epochs_for, look_at, write_recipes
 from seodang.errors import DataError, ModelError, RunError
 from seodang.recipe import DPO, SFT, Prepare
 from seodang.recipe_file import load_recipe
@@ -270,3 +270,8 @@ def test_the_comments_say_what_will_happen(base: Path, tmp_path: Path) -> None:
         "# 1 rows are dropped and counted: a.jsonl:31: the line is not valid JSON: it is cut off after "
         '\'{"instruction": "1. 2. 3\'\n'
     ) in text
+
+
+@pytest.mark.parametrize(("rows", "epochs"), [(1, 3), (1999, 3), (2000, 2), (19_999, 2), (20_000, 1)])
+def test_small_sets_are_read_more_often(rows: int, epochs: int) -> None:
+    assert epochs_for(rows) == epochs

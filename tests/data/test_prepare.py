@@ -320,3 +320,19 @@ def test_loses_of_real_files_what_their_readme_names_and_exact_duplicates(shared
     assert tally.ledger.close()["dropped"] == REAL[name]
     assert len(found.train) + len(found.eval) == tally.ledger.kept
     assert all(held_out(record, 0.02) for record in found.eval)
+
+
+def test_shuffled_answers_stay_in_the_set_and_leave_their_place(tmp_path: Path) -> None:
+    rows = [{"instruction": f"{n}번 질문", "output": f"{n}번 답", "accept": [f"{n}번 답"]} for n in range(20)]
+    source = tmp_path / "rows.jsonl"
+    source.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+
+    def made(**keys: Any) -> list[Conversation]:
+        recipe = Prepare(stage="prepare", sources=({"path": str(source)},), eval=0, shuffle_answers=True, **keys)
+        return [record for record in prepare(recipe).train if isinstance(record, Conversation)]
+
+    found = made()
+    assert sorted(one.answer for one in found) == sorted(row["output"] for row in rows)
+    assert all(one.answer not in one.accept for one in found)
+    assert [one.messages[0].content for one in found] == [row["instruction"] for row in rows]
+    assert made() == found != made(seed=1)

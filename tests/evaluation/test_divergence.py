@@ -21,7 +21,7 @@ class Unigram(torch.nn.Module):
 
     def __init__(self, logits: list[float]) -> None:
         super().__init__()
-        self.logits = torch.nn.Parameter(torch.tensor(logits))
+        self.logits = torch.tensor(logits)
         self.config = SimpleNamespace(get_text_config=lambda: SimpleNamespace(vocab_size=VOCABULARY))
         self.device = torch.device("cpu")
 

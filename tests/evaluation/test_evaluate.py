@@ -204,6 +204,53 @@ def test_pairs_give_a_preference_accuracy(recipe: Callable[..., Evaluate], tmp_p
     assert report["samples"][0]["reference"] == "하나입니다."
 
 
+def test_shots_are_training_rows_before_the_question(
+    recipe: Callable[..., Evaluate], tmp_path: Path, model_dir: Path, sft: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers import AutoTokenizer
+
+    asked: list[list[list[int]]] = []
+    answer = evaluate.Generator.answer
+
+    def spy(self: Any, prompts: Any, *rest: Any, **more: Any) -> Any:
+        asked.append(sorted(prompts, key=len))
+        return answer(self, prompts, *rest, **more)
+
+    monkeypatch.setattr(evaluate.Generator, "answer", spy)
+    train = tmp_path / "train.jsonl"
+    rows = [
+        {"messages": [{"role": "user", "content": f"{n} 읽어 줘"}, {"role": "assistant", "content": f"{n}번입니다."}],
+         "task": "숫자 읽기"}
+        for n in range(11, 15)
+    ]  # fmt: skip
+    train.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    base = {"name_or_path": str(model_dir)}
+    models = {"base": base, "base_2shot": base | {"shots": 2}, "sft": {"run": str(sft)}}
+    given = recipe(ROWS[:2], models=models, data={"train": str(train), "eval": str(tmp_path / "held_out.jsonl")})
+    folder = folder_of(tmp_path)
+    report = run(given, folder)
+
+    tokenizer = AutoTokenizer.from_pretrained(sft / "adapter")
+    plain, shown, tuned = ([tokenizer.decode(prompt) for prompt in prompts] for prompts in asked)
+    assert plain == tuned
+    for before, after in zip(plain, shown, strict=True):
+        assert after.endswith(before)
+        assert [after.count(part) for part in (" 읽어 줘", "번입니다.")] == [2, 2]
+    lines = read_rows(folder.path / "answers.jsonl")
+    tokens = {name: [one["reference_tokens"] for one in lines if one["model"] == name] for name in models}
+    assert tokens["base"] == tokens["base_2shot"]
+    assert report["metrics"]["base"]["loss"] != report["metrics"]["base_2shot"]["loss"]
+    assert [sample["prompt"] for sample in report["samples"]] == ["38을 한글로 읽어 주세요.", "5를 한글로 읽어 주세요."]
+
+
+def test_shots_without_training_rows_are_refused(
+    recipe: Callable[..., Evaluate], tmp_path: Path, model_dir: Path, sft: Path
+) -> None:
+    models = {"base": {"name_or_path": str(model_dir), "shots": 2}, "sft": {"run": str(sft)}}
+    with pytest.raises(DataError, match="`shots: 2` needs conversations to ask and 2 training rows with an answer"):
+        run(recipe(models=models), folder_of(tmp_path))
+
+
 def test_every_row_is_kept_or_dropped_for_a_reason(recipe: Callable[..., Evaluate], tmp_path: Path) -> None:
     long = {"messages": [{"role": "user", "content": "길게"}, {"role": "assistant", "content": "아주 " * 300}]}
     data = {"train": str(tmp_path / "held_out.jsonl"), "max_length": 200}

@@ -9,9 +9,19 @@ import yaml
 
 from seodang.errors import RecipeError, TemplateError
 from seodang.records import Conversation, Message, instruct
-from seodang.self_instruct.prompts import PromptFile, Proposal, build, exchange, find_prompt, load_prompt, parse, stops
+from seodang.self_instruct.prompts import (
+    PromptFile,
+    Proposal,
+    build,
+    exchange,
+    find_prompt,
+    load_prompt,
+    parse,
+    record,
+    stops,
+)
 
-KO, EN = (load_prompt(find_prompt(f"self_instruct_{language}")) for language in ("ko", "en"))
+KO, EN, SIMILAR = (load_prompt(find_prompt(name)) for name in ("self_instruct_ko", "self_instruct_en", "similar_ko"))
 
 
 def _example(instruction: str, given: str, answer: str) -> Conversation:
@@ -186,6 +196,28 @@ def test_a_proposal_becomes_a_conversation() -> None:
 )
 def test_the_first_exchange_is_what_a_prompt_shows(turns: tuple[Message, ...], shown: object) -> None:
     assert exchange(Conversation(turns)) == shown
+
+
+@pytest.mark.parametrize(
+    ("prompt", "number", "example", "text"),
+    [
+        (KO, 2, SEEDS[0], "과제 2\n지시: 다음 수를 한글로 읽어 주세요.\n입력: 38\n출력: 삼십팔"),
+        (KO, 1, SEEDS[1], "과제 1\n지시: 봄에 피는 꽃을 두 가지 말해 주세요.\n입력: (없음)\n출력: 개나리와 진달래입니다.\n둘 다 봄에 핍니다."),
+        (SIMILAR, 2, SEEDS[0], "과제 2\n지시: 다음 수를 한글로 읽어 주세요.\n입력: 38\n출력: 삼십팔"),
+        (SIMILAR, 1, _example("가?", "", "나"), "과제 1\n지시: 가?\n입력: 없음\n출력: 나"),
+    ],
+)  # fmt: skip
+def test_a_record_in_the_layout_of_its_file_is_read_back(
+    prompt: PromptFile, number: int, example: Conversation, text: str
+) -> None:
+    assert record(prompt, number, example) == text
+    (message,) = example.prompt
+    assert _fields(_read(text, prompt=prompt)) == [(message.instruction, message.input, example.answer)]
+
+
+def test_a_conversation_without_an_exchange_is_no_record() -> None:
+    with pytest.raises(ValueError, match="seed.jsonl:3: an example needs a user turn and its answer"):
+        record(KO, 1, Conversation((Message("assistant", "나"),), "seed.jsonl:3"))
 
 
 def test_an_unknown_prompt_file_lists_what_there_is() -> None:

@@ -34,7 +34,7 @@ def test_the_same_seed_draws_the_same(name: str) -> None:
     assert drawn(1) != drawn(2)
 
 
-@pytest.mark.parametrize("name", set(FUNCTIONS) - {"copy"})
+@pytest.mark.parametrize("name", [name for name in FUNCTIONS if name != "copy"])
 def test_nonsense_has_no_answer(name: str) -> None:
     slots = FUNCTIONS[name].draw(random.Random(1))
     for nonsense in NONSENSE:

@@ -24,6 +24,7 @@ from seodang.tuning.preflight import (
     require_positions,
     require_reporter,
     stored_modules,
+    stored_parameters,
     stored_positions,
 )
 from seodang.tuning.specs import ModelSpec, Place, Training, locate
@@ -280,6 +281,7 @@ def test_a_base_that_is_not_on_disk_is_left_to_the_run(base: str) -> None:
     require_mixture(ModelSpec(name_or_path=base), place, Lora(target_modules=("anything",)))
     require_mixture(ModelSpec(name_or_path=base), place, Lora(target_modules="anything"))
     assert stored_positions(ModelSpec(name_or_path=base)) is None
+    assert stored_parameters(ModelSpec(name_or_path=base)) == 0
 
 
 def test_a_base_in_the_cache_of_the_hub_is_on_disk(
@@ -292,6 +294,13 @@ def test_a_base_in_the_cache_of_the_hub_is_on_disk(
     monkeypatch.setattr("huggingface_hub.file_download.constants.HF_HUB_CACHE", str(tmp_path))
     assert stored_modules(Place("team/model", None, "")) == stored_modules(Place(str(model_dir), None, ""))
     assert stored_positions(ModelSpec(name_or_path="team/model")) == 2048
+
+
+def test_parameters_are_counted_on_disk(model_dir: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(model_dir)
+    assert stored_parameters(ModelSpec(name_or_path=str(model_dir))) == model.num_parameters()
 
 
 def test_torn_weights_and_mixtures_of_experts_decide_nothing(tmp_path: Path) -> None:

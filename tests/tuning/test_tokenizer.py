@@ -78,6 +78,31 @@ def test_the_report_counts_rows_and_measures_density_on_held_out_texts(data: dic
     assert (tmp_path / "run" / "dropped.jsonl").exists()
 
 
+def test_merges_within_characters_make_a_syllable_one_token_and_nothing_longer(
+    data: dict[str, Any], tmp_path: Path
+) -> None:
+    words, _ = make(data, tmp_path / "words")
+    tokenizer, report = make(data, tmp_path / "characters", vocab_size=2000, merge_within="character")
+    pieces = {token: tokenizer.decode([token]) for token in range(2, len(tokenizer))}
+    # a part of a syllable decodes to replacement marks
+    assert [piece for piece in pieces.values() if len(piece.strip("\ufffd")) > 1] == []
+    assert any(len(words.decode([token])) > 2 for token in range(2, len(words)))
+    for text in SENTENCES[:5]:
+        tokens = tokenizer.encode(text, add_special_tokens=False)
+        assert [pieces[token] for token in tokens] == list(text)
+    # one syllable is one token wherever it stands: at the beginning, after a space, within a word
+    (alone,) = tokenizer.encode("서", add_special_tokens=False)
+    assert tokenizer.encode("가서 서당", add_special_tokens=False).count(alone) == 2
+    assert report["metrics"]["characters_per_token"] == 1
+    assert report["metrics"]["changed_texts"] == 0
+
+
+def test_merges_within_characters_give_every_text_back(data: dict[str, Any], tmp_path: Path) -> None:
+    tokenizer, _ = make(data, tmp_path / "run", merge_within="character")
+    for text in [*SENTENCES, *ODD]:
+        assert tokenizer.decode(tokenizer.encode(text, add_special_tokens=False)) == text
+
+
 def test_density_is_counted_by_hand() -> None:
     tokenizer = train_bpe(["가나 가나 가나"], 260, (EOS, PAD))
     plain = len(tokenizer.encode("가나 가나"))

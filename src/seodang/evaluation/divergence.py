@@ -35,7 +35,8 @@ def draw(model: Any, chat: Chat, records: Sequence[Conversation | Preference], m
     seeds = [seed_of(seed, "divergence", at) for at in range(len(prompts))]
     made = Generator(model, chat.tokenizer, chat.stop_ids, batch_size=32).answer(prompts, sampling, seeds)
     ends = [list(chat.stop_ids[:1]) if one.stopped else [] for one in made]
-    rows = [(prompt, [*one.ids, *end]) for prompt, one, end in zip(prompts, made, ends, strict=True) if one.ids or end]
+    answers = [[*one.ids, *end] for one, end in zip(made, ends, strict=True)]
+    rows: list[Row] = [(prompt, answer) for prompt, answer in zip(prompts, answers, strict=True) if answer]
     return Drawn(rows, _sums(model, rows))
 
 

@@ -29,6 +29,7 @@ KOREAN_PROMPT = 0.3
 """Share of Hangul from which a prompt counts as Korean: instructions often carry an input in another language."""
 
 _SPACE = re.compile(r"(?<=\d)\s+(?=\d)|(\s+)")
+_QUOTES = dict.fromkeys(map(ord, "'\"‘’“”"))
 _FINAL = " .,!?;:~…。！？、，"
 
 
@@ -46,11 +47,12 @@ Metric: TypeAlias = Callable[[Answer], float | None]
 
 
 def comparable(text: str) -> str:
-    """The text as exact match sees it: NFC, no white space except between digits, no final punctuation.
+    """The text as exact match sees it: NFC, no quotes, no white space except between digits, no final punctuation.
 
     Digits, signs and decimal points stay: `-3.5` is not `3.5`, `1 12` is not `11 2`.
     """
-    bare = _SPACE.sub(lambda found: "" if found[1] else " ", unicodedata.normalize("NFC", text).strip())
+    plain = unicodedata.normalize("NFC", text).translate(_QUOTES).strip()
+    bare = _SPACE.sub(lambda found: "" if found[1] else " ", plain)
     return bare.rstrip(_FINAL) or bare
 
 

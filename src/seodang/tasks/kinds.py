@@ -49,6 +49,8 @@ class Answers(Schema):
 
     polite: tuple[str, ...] = Field(min_length=1)
     casual: tuple[str, ...] = Field(min_length=1)
+    short: tuple[str, ...] = ()
+    """Further right answers, which are not trained: the answer without its question."""
 
 
 class ItemsOf(Schema):
@@ -126,10 +128,11 @@ class Kind(Schema):
         return {**item.slots, **more, "a": form}
 
     def accept(self, item: Item) -> Forms:
-        """Every right answer: all sentences in both registers over all forms, with and without quotes, and bare."""
-        patterns = (*self.answers.polite, *self.answers.casual, *ENDINGS["polite"], *ENDINGS["casual"])
+        """Every right answer: all sentences in both registers over all right forms, and the bare ones."""
+        own = (*self.answers.polite, *self.answers.casual, *self.answers.short)
+        patterns = (*own, *ENDINGS["polite"], *ENDINGS["casual"])
         found = [_said(pattern, self.slots_of(item, form)) for form in item.forms for pattern in patterns]
-        return tuple(dict.fromkeys([*found, *(text.replace("'", "") for text in found)]))
+        return tuple(dict.fromkeys(found))
 
 
 def _said(pattern: str, slots: Slots) -> str:

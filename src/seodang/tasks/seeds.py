@@ -29,7 +29,7 @@ TRIES = 10_000
 class Amount:
     """Rows per kind."""
 
-    seeds: int = 24
+    seeds: int = 36
     more: int = 3
     held_out: int = 10
 

@@ -1,6 +1,7 @@
 """The starter model's text: everyday sentences and the facts behind the checkable tasks, drawn from a seed.
 
-    python -m seodang.tasks.text runs/starter/text.jsonl --documents 300000
+    python -m seodang.tasks.text runs/starter/repetitions.jsonl --documents 12000 --repetitions
+    python -m seodang.tasks.text runs/starter/text.jsonl --documents 96000
 
 An item is often mentioned before something is said of it, and several things are said of the same item, so that a model
 learns to look back. No prompt and no question–answer layout stands in the text, and nothing of a computed kind's
@@ -21,6 +22,7 @@ from seodang.progress import progress
 from seodang.runs import write_rows
 from seodang.tasks import everyday
 from seodang.tasks.kinds import Item, draw_item, item, kind, kind_names
+from seodang.tasks.slots import nouns, syllables
 
 EVERYDAY = 0.15
 """Share of documents that hold no fact at all."""
@@ -114,6 +116,30 @@ def same_item(draw: random.Random) -> str:
     return " ".join([mention(first, draw), *(fact(one, draw) for one in known)])
 
 
+def repetition(draw: random.Random) -> str:
+    """One to three things that are mentioned again and again: nothing to know, but to look back.
+
+    A model that has learnt this first learns the rest sooner (induction heads; Olsson et al. 2022, arXiv:2209.11895).
+    """
+    things = [_thing(draw) for _ in range(draw.randint(1, 3))]
+    said = [thing for thing in things for _ in range(draw.randint(2, 4))]
+    if draw.random() < 0.5:
+        draw.shuffle(said)
+    patterns = everyday.everyday().mentions
+    return " ".join(fill(draw.choice(patterns).replace("{x}", thing)) for thing in said)
+
+
+def _thing(draw: random.Random) -> str:
+    shape = draw.random()
+    if shape < 0.35:
+        return "".join(draw.choices(syllables(), k=draw.randint(2, 6)))
+    if shape < 0.5:
+        return " ".join(draw.choices(nouns(), k=draw.randint(1, 3)))
+    if shape < 0.65:
+        return ", ".join(str(draw.randint(1, 9999)) for _ in range(draw.randint(1, 3)))
+    return shown(draw_fact_item(draw.choice(kind_names()), draw))
+
+
 def document(draw: random.Random) -> str:
     """A few sentences."""
     shape = draw.random()
@@ -136,12 +162,12 @@ def _everyday(draw: random.Random) -> str:
     return " ".join(f"{everyday.sentence(draw, form)}." for _ in range(draw.randint(2, 4)))
 
 
-def documents(count: int, seed: int) -> Iterator[dict[str, str]]:
-    """So many documents, the same ones for the same seed."""
-    draw = random.Random(seed)
+def documents(count: int, seed: int, repetitions: bool = False) -> Iterator[dict[str, str]]:
+    """So many documents, or repetitions, the same ones for the same seed."""
+    draw, make = random.Random(seed), repetition if repetitions else document
     with progress("writing text", count) as advance:
         for _ in range(count):
-            yield {"text": document(draw)}
+            yield {"text": make(draw)}
             advance(1)
 
 
@@ -151,9 +177,10 @@ def main() -> None:
     parser.add_argument("path", type=Path)
     parser.add_argument("--documents", type=int, default=300_000)
     parser.add_argument("--seed", type=int, default=42)
+    parser.add_argument("--repetitions", action="store_true", help="repetitions only: what a model learns first")
     given = parser.parse_args()
     given.path.parent.mkdir(parents=True, exist_ok=True)
-    write_rows(given.path, documents(given.documents, given.seed))
+    write_rows(given.path, documents(given.documents, given.seed, given.repetitions))
     print(json.dumps({"path": str(given.path), "documents": given.documents, "seed": given.seed}))
 
 
