@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install lint check test bench quickstart smoke generated
+.PHONY: help install lint check test bench quickstart smoke controls starter generated
 .SILENT:
 
 help:
@@ -21,6 +21,8 @@ help:
 	echo "make bench       the benchmarks; results go to benchmarks/results/"
 	echo "make quickstart  the whole job on the small Korean model in the box, offline"
 	echo "make smoke       every stage on a tiny model from nothing, offline"
+	echo "make controls    what the quickstart's figures would look like by chance or form; after make quickstart"
+	echo "make starter     the small Korean model anew: text, tokenizer, pretraining (an hour or two), package"
 	echo "make generated   rewrite the files that tools/ make"
 
 $(STAMP): pyproject.toml constraints.txt
@@ -57,3 +59,11 @@ quickstart: $(STAMP)
 
 smoke: $(STAMP)
 	$(BIN)/seodang run recipes/smoke
+
+starter: $(STAMP)
+	$(BIN)/python -m seodang.tasks.text runs/starter/text.jsonl --documents 96000
+	$(BIN)/seodang run recipes/starter
+	$(BIN)/python tools/starter.py runs/starter
+
+controls: $(STAMP)
+	$(BIN)/seodang run recipes/quickstart-controls

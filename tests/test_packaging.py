@@ -146,7 +146,8 @@ def test_the_wheel_carries_templates_recipes_and_tables(wheel: Path) -> None:
 def test_the_wheel_carries_nothing_else(wheel: Path) -> None:
     inside = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in inside} == {"seodang", "seodang-0.1.0.dist-info"}
-    assert [name for name in inside if "__pycache__" in name or name.endswith((".pyc", ".safetensors"))] == []
+    assert [name for name in inside if "__pycache__" in name or name.endswith(".pyc")] == []
+    assert [name for name in inside if name.endswith(".safetensors")] == ["seodang/starter/model.safetensors"]
     assert "seodang-0.1.0.dist-info/licenses/LICENSE" in inside
 
 

@@ -37,14 +37,14 @@ sentences, and has never seen a task, a question with its answer, or a chat temp
 | --- | --- |
 | architecture | {architecture}, {layers} layers of {hidden}, tied embeddings |
 | tokenizer | byte-level BPE, {vocabulary:,} tokens: one per Hangul syllable, digits alone; no normaliser |
-| text | {documents:,} documents, {tokens:,} tokens, written by `seodang.tasks.text` from the tables in data_tasks/ (seed {seed}) |
+| text | {documents:,} documents, {tokens:,} tokens, written by `seodang.tasks.text` (seed {seed}) |
 | training | {steps:,} steps, {epochs:g} epoch(s), {minutes:.0f} minutes on {cores} cores, seed {seed} |
 | held-out loss | {loss:.3f} nats per token |
 | precision | trained in float32, stored in float16 |
 | weights (SHA-256) | `{sha256}` |
 
-Made by `make starter`: the recipes lie in recipes/starter/. Nothing of a computed kind's held-out items is in the text
-(a third number in sorting, a sentence to turn polite …); knowledge (capitals, antonyms, the letters of a syllable) is.
+Made by `make starter`: the recipes lie in recipes/starter/. What follows from a rule is in the text for a kind's
+training items only; knowledge that cannot be worked out (capitals, antonyms, a syllable's letters) is there for all.
 """
 
 

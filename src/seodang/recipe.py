@@ -250,6 +250,8 @@ class Pairs(Stage):
     margin: float = Field(0.2, gt=0)
     """Smallest difference of scores between chosen and rejected."""
     sampling: Sampling = Sampling(temperature=0.9, top_p=0.95, max_new_tokens=256)
+    batch_size: int = Field(16, ge=1)
+    """Answers written at once."""
 
     @field_validator("sampling")
     @classmethod
@@ -286,6 +288,8 @@ class Evaluate(Stage):
     divergence_from: str | None = None
     """A column: every other model's KL divergence from it is measured on samples of its own, in nats per answer."""
     sampling: Sampling = Sampling(temperature=0.0, max_new_tokens=256)
+    batch_size: int = Field(16, ge=1)
+    """Prompts answered at once."""
 
     @model_validator(mode="after")
     def _known_column(self) -> Self:

@@ -383,3 +383,26 @@ def test_a_dry_run_needs_no_torch(seeds: Path, tmp_path: Path) -> None:
         f"generate.run(recipe, Run(Path({str(tmp_path)!r}))); assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_an_instruction_alone_is_answered_by_a_second_request(
+    seeds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut = Response("", "너무 긴 과", False)
+    completer = _scripted(monkeypatch, "여름 과일을 말해 줘", "", cut, "수박과 참외가 있어요.", chats=True)
+    keys = {"prompt": "one_task_ko", "in_context": {"seeds": 0, "machine": 0}, "target": 1, "verify": True}
+
+    report, files = _run(_recipe(seeds, requests_per_round=3, **keys), tmp_path / "run")
+
+    (row,) = _rows(files, "train.jsonl")
+    assert [turn["content"] for turn in row["messages"]] == ["여름 과일을 말해 줘", "수박과 참외가 있어요."]
+    assert [turn.content for turn in completer.asked[0].prompt] == ["새 과제를 하나 만들어 줘."]
+    assert completer.asked[3].sampling.temperature == 0
+    assert report["requests"]["sent"] == 4
+    assert report["records"]["rejected"] == {"no_instruction": 1, "truncated": 1}
+    assert report["metrics"]["verified"] == {"right": 0, "wrong": 0, "unknown": 1, "right_ratio": 0.0, "kinds": {}}
+
+
+def test_a_model_without_chat_turns_cannot_follow_its_own_instructions(seeds: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="asks for instructions alone, which are then answered in chat turns"):
+        _run(_recipe(seeds, prompt="one_task_ko"), tmp_path / "run")

@@ -147,7 +147,7 @@ def _run(
 ) -> tuple[dict[str, Any], dict[str, Any], Scripted]:
     path.mkdir(exist_ok=True)
     completer = Scripted(answers)
-    monkeypatch.setattr(generation, "load_completer", lambda spec, style: completer)
+    monkeypatch.setattr(generation, "load_completer", lambda spec, batch_size, style: completer)
     report = pairs.run(recipe, Run(path, resumed=(path / "requests.jsonl").exists()))
     return report, {file.name: file.read_bytes() for file in sorted(path.iterdir())}, completer
 

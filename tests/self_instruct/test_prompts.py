@@ -10,6 +10,8 @@ import yaml
 from seodang.errors import RecipeError, TemplateError
 from seodang.records import Conversation, Message, instruct
 from seodang.self_instruct.prompts import (
+    NO_INSTRUCTION,
+    TRUNCATED,
     PromptFile,
     Proposal,
     build,
@@ -21,7 +23,7 @@ from seodang.self_instruct.prompts import (
     stops,
 )
 
-KO, EN, SIMILAR = (load_prompt(find_prompt(name)) for name in ("self_instruct_ko", "self_instruct_en", "similar_ko"))
+KO, EN, ONE = (load_prompt(find_prompt(name)) for name in ("self_instruct_ko", "self_instruct_en", "one_task_ko"))
 
 
 def _example(instruction: str, given: str, answer: str) -> Conversation:
@@ -203,8 +205,8 @@ def test_the_first_exchange_is_what_a_prompt_shows(turns: tuple[Message, ...], s
     [
         (KO, 2, SEEDS[0], "과제 2\n지시: 다음 수를 한글로 읽어 주세요.\n입력: 38\n출력: 삼십팔"),
         (KO, 1, SEEDS[1], "과제 1\n지시: 봄에 피는 꽃을 두 가지 말해 주세요.\n입력: (없음)\n출력: 개나리와 진달래입니다.\n둘 다 봄에 핍니다."),
-        (SIMILAR, 2, SEEDS[0], "과제 2\n지시: 다음 수를 한글로 읽어 주세요.\n입력: 38\n출력: 삼십팔"),
-        (SIMILAR, 1, _example("가?", "", "나"), "과제 1\n지시: 가?\n입력: 없음\n출력: 나"),
+        (KO, 2, SEEDS[0], "과제 2\n지시: 다음 수를 한글로 읽어 주세요.\n입력: 38\n출력: 삼십팔"),
+        (KO, 1, _example("가?", "", "나"), "과제 1\n지시: 가?\n입력: (없음)\n출력: 나"),
     ],
 )  # fmt: skip
 def test_a_record_in_the_layout_of_its_file_is_read_back(
@@ -260,3 +262,18 @@ def test_a_prompt_file_that_is_no_yaml(tmp_path: Path) -> None:
     (tmp_path / "own.yaml").write_text("a: [", encoding="utf-8")
     with pytest.raises(RecipeError, match=r"own\.yaml is not a valid recipe:\n  is not YAML"):
         load_prompt(tmp_path / "own.yaml")
+
+
+@pytest.mark.parametrize(
+    ("answer", "stopped", "instruction", "reason"),
+    [
+        (" 38을 한글로 써 줘 ", True, "38을 한글로 써 줘", ""),
+        ("38을 한글로", False, "38을 한글로", TRUNCATED),
+        ("  ", True, "", NO_INSTRUCTION),
+    ],
+)
+def test_an_instruction_alone(answer: str, stopped: bool, instruction: str, reason: str) -> None:
+    (found,) = parse(ONE, answer, chat=True, stopped=stopped)
+
+    assert (found.instruction, found.output, found.reason) == (instruction, "", reason)
+    assert build(ONE, [], chat=True) == (Message("user", "새 과제를 하나 만들어 줘."),)

@@ -1,4 +1,4 @@
-"""Seeds, "one more like this" and held-out tasks: what is shipped is what the program writes, and it is sound."""
+"""Seeds, "make a new task" and held-out tasks: what is shipped is what the program writes, and it is sound."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from seodang.korean.register import is_polite
 from seodang.recipe import Prepare
 from seodang.records import Conversation, Message
 from seodang.runs import Run
-from seodang.self_instruct.prompts import find_prompt, load_prompt, parse
 from seodang.tasks import seeds
 from seodang.tasks.kinds import draw_item, is_held_out, item, kind, kind_names
 from seodang.tasks.seeds import STYLES, USUAL, Amount, make, more, task, tasks
@@ -150,16 +149,11 @@ def test_ids_are_in_order_and_kinds_are_mixed() -> None:
     assert len({row["task"] for row in rows("seeds")[:40]}) > 15
 
 
-def test_one_more_like_this_is_another_seed_of_the_kind() -> None:
-    prompt = load_prompt(find_prompt("similar_ko"))
-    by_talk = {(prompt_of(row), answer_of(row)): row["task"] for row in rows("seeds")}
+def test_more_rows_ask_for_a_task_and_answer_with_a_prompt() -> None:
+    prompts = {prompt_of(row) for row in rows("seeds")}
     for row in rows("more"):
-        shown = parse(prompt, prompt_of(row).rpartition("\n\n")[0], chat=True, stopped=True)
-        given = parse(prompt, answer_of(row), chat=True, stopped=True)
-        pairs = [("\n\n".join(filter(None, (one.instruction, one.input))), one.output) for one in (*shown, *given)]
-        assert len(pairs) == 2 and pairs[0] != pairs[1]
-        assert by_talk[pairs[0]] == by_talk[pairs[1]]
-        assert prompt_of(row).endswith("위와 비슷한 과제를 하나 더 만들어 줘.")
+        assert prompt_of(row) == "새 과제를 하나 만들어 줘."
+        assert answer_of(row) in prompts
         assert set(row) == {"id", "messages"}
 
 
@@ -181,13 +175,12 @@ def test_items_come_back_only_when_there_are_no_others() -> None:
     assert len({made.messages[0].content for made in found}) == 20
 
 
-def test_more_shows_one_seed_and_answers_with_another() -> None:
+def test_more_answers_with_the_prompts_of_different_seeds() -> None:
     own = list(tasks("capital", 4, random.Random(1), held_out=False))
-    for made in more(own, 10, random.Random(2), "similar_ko"):
-        assert [message.role for message in made.messages] == ["user", "assistant"]
-        assert sum(one.messages[0].content in made.messages[0].content for one in own) == 1
-        assert sum(one.messages[0].content in made.answer for one in own) == 1
-        assert made.answer.startswith("과제 2\n지시: ")
+    made = list(more(own, 3, random.Random(2), "one_task_ko"))
+    assert [[message.role for message in one.messages] for one in made] == [["user", "assistant"]] * 3
+    assert len({one.answer for one in made}) == 3
+    assert {one.answer for one in made} < {one.messages[0].content for one in own}
 
 
 def test_written_as_a_program(

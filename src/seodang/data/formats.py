@@ -185,7 +185,7 @@ def _shared(chosen: tuple[Message, ...], rejected: tuple[Message, ...]) -> tuple
 
 
 class Chosen(Pair):
-    """The better side of a preference pair, as a conversation: what SFT on `chosen` learns from. `auto` never finds it."""
+    """The better side of a preference pair, as a conversation: SFT on `chosen`. Never found by `auto`."""
 
     makes: ClassVar[str] = "messages"
 

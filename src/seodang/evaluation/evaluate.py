@@ -39,7 +39,7 @@ Held: TypeAlias = Conversation | Preference
 
 ANSWERS = "answers.jsonl"
 SAMPLES = 12
-PROMPTS_AT_ONCE = 64
+PROMPTS_AT_ONCE = 128
 REPORTED = {"stop": "stop_rate", "polite": "polite_rate", "language": "language_rate", "repetition": "repetition_rate"}
 """Metric name → its name in the report, where the two differ."""
 
@@ -165,7 +165,9 @@ def _examine(
     """One model's lines of answers.jsonl, in the order of the records."""
     model = load_model(spec).model
     _require_rows_for(name, model, chat)
-    completions = _answers(name, Generator(model, chat.tokenizer, chat.stop_ids), chat, records, recipe)
+    completions = _answers(
+        name, Generator(model, chat.tokenizer, chat.stop_ids, recipe.batch_size), chat, records, recipe
+    )
     costs = _costs(model, chat, records)
     for record, completion, cost in zip(records, completions, costs, strict=True):
         said = {"text": completion.text, "stopped": completion.stopped, "tokens": len(completion.ids)}

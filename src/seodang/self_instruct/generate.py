@@ -27,6 +27,8 @@ from seodang.self_instruct.completers import AnswerLog, Completer, Completes, Lo
 from seodang.self_instruct.ledger import Growth
 from seodang.self_instruct.novelty import NoveltyIndex
 from seodang.self_instruct.prompts import (
+    NO_OUTPUT,
+    TRUNCATED,
     PromptFile,
     Proposal,
     build,
@@ -49,6 +51,12 @@ def run(recipe: Generate, folder: Run) -> dict[str, Any]:
     path = find_prompt(recipe.prompt)
     prompt, name = load_prompt(path), f"{path.stem}@{runs.hash_file(path)[:12]}"
     completer = completer_of(recipe.completer)
+    if prompt.instruction_only and not completer.chats:
+        raise ModelError(
+            "The prompt file {name} asks for instructions alone, which are then answered in chat turns, and this model "
+            "continues a text. Name a run that was tuned with a chat template, or another `prompt`.",
+            name=path.stem,
+        )
     growing = Growing(recipe, Asking(prompt, name, completer, AnswerLog(folder.file(REQUESTS))), seeds)
     logged = len(list(folder.read_log()))
     with progress("generate", recipe.target) as advance:
@@ -195,10 +203,40 @@ class Growing:
         left = self.recipe.max_requests - self.ledger.sent
         asked = [self._draw(self.ledger.sent + at) for at in range(min(self.recipe.requests_per_round, left))]
         answers = self.asking.log.ask([one.request for one in asked], self.asking.completer)
-        for one, answer in zip(asked, answers, strict=True):
+        found = [(one, self._proposals(answer)) for one, answer in zip(asked, answers, strict=True)]
+        if self.asking.prompt.instruction_only:
+            found = self._followed(found)
+        for one, proposals in found:
+            self._judge_all(one, proposals)
+
+    def _proposals(self, answer: Response) -> list[Proposal]:
+        self.ledger.request(answer.failed)
+        if answer.failed:
+            return []
+        return parse(self.asking.prompt, answer.text, chat=self.asking.completer.chats, stopped=answer.stopped)
+
+    def _followed(self, found: list[tuple[Asked, list[Proposal]]]) -> list[tuple[Asked, list[Proposal]]]:
+        """The proposed instructions with the model's own answers: a second request each, at temperature 0."""
+        open_ones = [one for _, proposals in found for one in proposals if not one.reason]
+        sampling = self.recipe.sampling.model_copy(update={"temperature": 0.0})
+        name = self.asking.completer.name
+        requests = [Request((one.prompt,), sampling, self.recipe.seed, model=name) for one in open_ones]
+        said = {one.raw: answer for one, answer in zip(open_ones, self._ask(requests), strict=True)}
+        return [(one, [self._answered(proposal, said) for proposal in proposals]) for one, proposals in found]
+
+    def _ask(self, requests: list[Request]) -> list[Response]:
+        answers = self.asking.log.ask(requests, self.asking.completer)
+        for answer in answers:
             self.ledger.request(answer.failed)
-            if not answer.failed:
-                self._judge_all(one, answer)
+        return answers
+
+    @staticmethod
+    def _answered(proposal: Proposal, said: dict[str, Response]) -> Proposal:
+        answer = said.get(proposal.raw)
+        if proposal.reason or answer is None:
+            return proposal
+        reason = NO_OUTPUT if answer.failed or not answer.text.strip() else "" if answer.stopped else TRUNCATED
+        return replace(proposal, output=answer.text.strip(), reason=reason)
 
     def _draw(self, number: int) -> Asked:
         """A request of its own seed, with machine examples as far as there are any, else human ones in their place."""
@@ -218,8 +256,7 @@ class Growing:
         )
         return Asked(number, request, tuple(s.source for s in human), tuple(s.source for s in machine))
 
-    def _judge_all(self, asked: Asked, answer: Response) -> None:
-        proposals = parse(self.asking.prompt, answer.text, chat=self.asking.completer.chats, stopped=answer.stopped)
+    def _judge_all(self, asked: Asked, proposals: list[Proposal]) -> None:
         for at, proposal in enumerate(proposals, 1):
             record, _, reason = judge(proposal.to_conversation(""), self.recipe.filters)
             assert isinstance(record, Conversation)

@@ -34,7 +34,9 @@ def run(recipe: Pairs, folder: Run) -> dict[str, Any]:
     from seodang.generation import load_completer
 
     rows = load_rows(recipe.data, "prompts")
-    sampler = Sampler(recipe, load_completer(recipe.model, style="chat"), AnswerLog(folder.file(REQUESTS)))
+    sampler = Sampler(
+        recipe, load_completer(recipe.model, recipe.batch_size, style="chat"), AnswerLog(folder.file(REQUESTS))
+    )
     cut, pairs = Cut(recipe.margin, rows.ledger), {}
     for name, records in ((runs.TRAIN, rows.train), (runs.EVAL, rows.eval)):
         asked = _asked(records, recipe.max_prompts, rows.ledger)

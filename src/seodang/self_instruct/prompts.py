@@ -44,6 +44,8 @@ class PromptFile(Schema):
     """Ways to say that a record has no input; the first one is written."""
     new: int = Field(8, ge=1)
     """How many tasks one request asks for."""
+    instruction_only: bool = False
+    """An answer is one instruction and nothing else; the model is then asked to follow it."""
     stop: tuple[str, ...] = ()
     """Strings that end an answer; {beyond} is the number after the last one asked for."""
     chat: str
@@ -55,7 +57,7 @@ class PromptFile(Schema):
     def _places(self) -> Self:
         if "{number}" not in self.heading:
             raise ValueError("`heading` needs {number}: records are told apart by their headings")
-        if "{examples}" not in self.chat:
+        if "{examples}" not in self.chat and not self.instruction_only:
             raise ValueError("`chat` needs {examples}: the place where the examples stand")
         return self
 
@@ -154,6 +156,9 @@ def parse(prompt: PromptFile, answer: str, *, chat: bool, stopped: bool) -> list
 
     The last record of an answer that was cut by length (`stopped` false) is `truncated`, however whole it looks.
     """
+    if prompt.instruction_only:
+        reason = TRUNCATED if not stopped else "" if answer.strip() else NO_INSTRUCTION
+        return [Proposal(answer.strip(), "", "", answer, reason)]
     if not chat:
         answer = f"{prompt.labels.instruction}:{answer}"
     blocks = [block.strip() for block in _heading_line(prompt).split(answer)]

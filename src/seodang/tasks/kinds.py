@@ -90,6 +90,8 @@ class Kind(Schema):
     """The share that guessing gets right; unset: that of the commonest answer."""
     prompts: Prompts
     answers: Answers
+    cues: tuple[str, ...] = ()
+    """Prose that names the item and what is done with it, without the answer: it may lead to a fact."""
     facts: tuple[str, ...] = Field(min_length=1)
     rows: tuple[tuple[str | tuple[str, ...], ...], ...] = ()
 

@@ -3,7 +3,7 @@
 python -m seodang.tasks.seeds recipes/quickstart/data
 
 seeds.jsonl      tasks about training items; answers in 존댓말 and 반말 in equal number within each kind
-more.jsonl       "one more like this": a task and another of its kind, in the layout of a prompt file
+more.jsonl       "make a new task": the request of a prompt file, answered with the prompt of a seed
 held_out.jsonl   tasks about held-out items, each with every right form of its answer
 """
 
@@ -18,6 +18,7 @@ from typing import Any
 
 from seodang.records import Conversation, Message
 from seodang.runs import write_rows
+from seodang.self_instruct.prompts import build, find_prompt, load_prompt
 from seodang.tasks.kinds import Item, draw_item, kind, kind_names
 
 STYLES = {"plain": 0.45, "polite": 0.3, "nominal": 0.13, "sloppy": 0.12}
@@ -30,7 +31,7 @@ class Amount:
     """Rows per kind."""
 
     seeds: int = 36
-    more: int = 3
+    more: int = 12
     held_out: int = 10
 
 
@@ -67,15 +68,12 @@ def _about(item: Item) -> str:
 
 
 def more(seeds: Sequence[Conversation], count: int, draw: random.Random, prompt_file: str) -> Iterator[Conversation]:
-    """Rows that ask for one more task like a seed and answer with another seed of its kind."""
-    from seodang.self_instruct.prompts import build, find_prompt, load_prompt, record
-
+    """Rows that ask for a new task and answer with the prompt of a seed."""
     prompt = load_prompt(find_prompt(prompt_file))
-    for _ in range(count):
-        shown, answer = draw.sample(list(seeds), 2)
-        asked = build(prompt, [shown], chat=True)
+    for seed in draw.sample(list(seeds), count):
+        asked = build(prompt, [], chat=True)
         assert not isinstance(asked, str)
-        yield Conversation((*asked, Message("assistant", record(prompt, 2, answer))), task="")
+        yield Conversation((*asked, Message("assistant", seed.messages[0].content)))
 
 
 def rows(name: str, found: Sequence[Conversation], keeps: bool) -> Iterator[dict[str, Any]]:
@@ -92,7 +90,7 @@ def make(folder: Path, amount: Amount, seed: int) -> dict[str, int]:
         draw = random.Random(f"{seed} {name}")
         own = list(tasks(name, amount.seeds, draw, held_out=False))
         seeds += own
-        grown += list(more(own, amount.more, draw, "similar_ko"))
+        grown += list(more(own, amount.more, draw, "one_task_ko"))
         held += list(tasks(name, amount.held_out, draw, held_out=True))
     for found in (seeds, grown, held):
         random.Random(seed).shuffle(found)
