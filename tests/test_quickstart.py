@@ -53,7 +53,7 @@ stage: generate
 seeds: {{run: runs/quickstart/2-prepare-seeds}}
 completer: {{kind: fake, chats: true, answers: {answers}}}
 target: 2
-verify: true
+verify: count
 in_context: {{seeds: 2, machine: 0}}
 novelty: {{threshold: 0.99}}
 """

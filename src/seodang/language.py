@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import re
-import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
 from importlib.resources import files
@@ -79,7 +78,9 @@ def padded(text: str, width: int) -> str:
 
 def columns(text: str) -> int:
     """How many columns of a terminal a text takes."""
-    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
 
 
 def _words() -> dict[str, dict[str, str]]:

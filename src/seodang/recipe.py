@@ -20,7 +20,7 @@ from seodang.self_instruct.completers import Completer, Local, Sampling
 from seodang.self_instruct.novelty import Novelty
 from seodang.tuning.adapters import Adapter
 from seodang.tuning.losses import Loss, Sigmoid
-from seodang.tuning.specs import FreshModel, ModelSpec, Training
+from seodang.tuning.specs import FreshModel, ModelSpec, Pretraining, Training
 
 STAGES = {
     "prepare": "seodang.data.prepare",
@@ -132,7 +132,7 @@ class Pretrain(Stage):
     stage: Literal["pretrain"]
     model: FreshModel | ModelSpec
     data: TextData
-    training: Training = Training()
+    training: Pretraining = Pretraining()
 
     @field_validator("model", mode="before")
     @classmethod
@@ -232,8 +232,9 @@ class Generate(Stage):
     sampling: Sampling = Sampling(temperature=0.8, top_p=0.95, max_new_tokens=512)
     filters: tuple[Filter, ...] = (Empty(),)
     novelty: Novelty = Novelty()
-    verify: bool = False
-    """Count how many kept answers a program finds right, by the kinds of checkable task in data_tasks/."""
+    verify: Literal["count", "require"] | None = None
+    """What programs say by the kinds of checkable task in data_tasks/: `count` how many kept answers are right, or
+    `require` it, dropping what is wrong or of no known kind."""
 
 
 class Pairs(Stage):

@@ -427,3 +427,17 @@ def test_a_hopeless_loss_is_still_json() -> None:
 @pytest.mark.parametrize(("count", "shown"), [(0, []), (1, [0]), (3, [0, 1, 2]), (24, list(range(0, 24, 2)))])
 def test_samples_are_spread_over_all_rows(count: int, shown: list[int]) -> None:
     assert evaluate._spread(count) == shown
+
+
+def test_how_far_a_run_has_moved_from_its_parent(recipe: Callable[..., Evaluate], tmp_path: Path) -> None:
+    report = run(recipe(divergence_from="base"), folder_of(tmp_path))
+
+    moved = report["metrics"]["sft"]
+    assert moved["kl"] > 0 and moved["intervals"]["kl"][0] < moved["kl"] < moved["intervals"]["kl"][1]
+    assert "kl" not in report["metrics"]["base"]
+    assert report["metrics"]["sft"]["counts"]["kl"] <= report["metrics"]["sft"]["n"]
+
+
+def test_divergence_from_a_model_that_is_not_there(recipe: Callable[..., Evaluate]) -> None:
+    with pytest.raises(ValueError, match="`divergence_from: dpo` is none of base, sft"):
+        recipe(divergence_from="dpo")

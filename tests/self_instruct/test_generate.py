@@ -390,7 +390,7 @@ def test_an_instruction_alone_is_answered_by_a_second_request(
 ) -> None:
     cut = Response("", "너무 긴 과", False)
     completer = _scripted(monkeypatch, "여름 과일을 말해 줘", "", cut, "수박과 참외가 있어요.", chats=True)
-    keys = {"prompt": "one_task_ko", "in_context": {"seeds": 0, "machine": 0}, "target": 1, "verify": True}
+    keys = {"prompt": "one_task_ko", "in_context": {"seeds": 0, "machine": 0}, "target": 1, "verify": "count"}
 
     report, files = _run(_recipe(seeds, requests_per_round=3, **keys), tmp_path / "run")
 
@@ -406,3 +406,22 @@ def test_an_instruction_alone_is_answered_by_a_second_request(
 def test_a_model_without_chat_turns_cannot_follow_its_own_instructions(seeds: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="asks for instructions alone, which are then answered in chat turns"):
         _run(_recipe(seeds, prompt="one_task_ko"), tmp_path / "run")
+
+
+def test_what_programs_do_not_find_right_is_dropped_where_that_is_required(
+    seeds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ("38을 한글로 읽으면 뭐야?", "49를 한글로 읽으면 뭐야?", "여름 과일을 말해 줘")
+    answers = ("38은 삼십팔이라고 읽어요.", "49는 오십구라고 읽어.", "수박과 참외가 있어요.")
+    _scripted(monkeypatch, *asked, *answers, chats=True)
+    keys = {"prompt": "one_task_ko", "in_context": {"seeds": 0, "machine": 0}, "target": 3, "verify": "require"}
+
+    report, files = _run(_recipe(seeds, requests_per_round=3, max_requests=6, **keys), tmp_path / "run")
+
+    assert [row["messages"][1]["content"] for row in _rows(files, "train.jsonl")] == ["38은 삼십팔이라고 읽어요."]
+    assert {row["instruction"]: row["reason"] for row in _rows(files, "dropped.jsonl")} == {
+        asked[1]: "answer_wrong",
+        asked[2]: "not_recognised",
+    }
+    assert report["records"]["rejected"] == {"answer_wrong": 1, "not_recognised": 1}
+    assert report["metrics"]["verified"]["right_ratio"] == 1.0

@@ -142,7 +142,7 @@ def test_items_are_on_one_side_each(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "one", "other"),
     [
-        ("addition", {"x": "3", "y": "15"}, {"x": "15", "y": "3"}),
+        ("sort_numbers", {"s": "3, 15, 8"}, {"s": "15, 8, 3"}),
         ("larger", {"x": "123", "y": "321"}, {"x": "321", "y": "123"}),
         ("antonym", {"w": "크다"}, {"w": "작다"}),
         ("antonym", {"w": "낮"}, {"w": "밤"}),

@@ -186,7 +186,7 @@ def test_more_answers_with_the_prompts_of_different_seeds() -> None:
 def test_written_as_a_program(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(seeds, "kind_names", lambda: ("addition", "capital"))
+    monkeypatch.setattr(seeds, "kind_names", lambda: ("antonym", "capital"))
     monkeypatch.setattr(sys, "argv", ["seeds", str(tmp_path), "--seeds", "4", "--more", "1", "--held-out", "2"])
     seeds.main()
     assert "{'seeds': 8, 'more': 2, 'held_out': 4}" in capsys.readouterr().out

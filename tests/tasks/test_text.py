@@ -103,7 +103,6 @@ def test_a_fact_is_one_of_its_kind_with_its_item(name: str) -> None:
         ("number_reading", {"n": "38"}, "38"),
         ("counting", {"w": "고양이", "n": "3", "u": "마리"}, "고양이 3마리"),
         ("next_day", {"w": "월요일", "n": "3", "d": "뒤"}, "월요일에서 3일 뒤"),
-        ("addition", {"x": "3", "y": "15"}, "3과 15"),
         ("larger", {"x": "12", "y": "9"}, "12와 9"),
         ("to_polite", {"s": "나는 밥을 먹어"}, "나는 밥을 먹어"),
         ("jamo_join", {"j": "ㄱ, ㅏ, ㅇ"}, "ㄱ, ㅏ, ㅇ"),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -17,14 +16,8 @@ TOOL = Path(__file__).resolve().parents[2] / "tools" / "recipe_reference.py"
 
 
 @pytest.fixture(scope="module")
-def tool() -> ModuleType:
-    """The script as a module."""
-    spec = importlib.util.spec_from_file_location("recipe_reference", TOOL)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+def tool(load_tool: Callable[[str], ModuleType]) -> ModuleType:
+    return load_tool("recipe_reference")
 
 
 @pytest.fixture(scope="module")

@@ -214,10 +214,11 @@ class StopAt(TrainerCallback):
             raise KeyboardInterrupt
 
 
+@pytest.mark.parametrize("optim", ["adamw_torch", "muon"])
 def test_a_run_cut_off_and_resumed_ends_in_the_same_bytes(
-    tokenizer_dir: Path, data: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    optim: str, tokenizer_dir: Path, data: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chosen = recipe(fresh(tokenizer_dir, attention_dropout=0.1), data, max_steps=8, save_steps=2)
+    chosen = recipe(fresh(tokenizer_dir, attention_dropout=0.1), data, max_steps=8, save_steps=2, optim=optim)
     pretrain.run(chosen, open_run(tmp_path / "whole"))
     plain = pretrain.make_trainer
 

@@ -20,7 +20,7 @@ from seodang import runs
 from seodang.data.dataset import load_rows
 from seodang.encoding import IGNORED, Chat
 from seodang.errors import DataError, ModelError
-from seodang.evaluation.divergence import divergence, draw
+from seodang.evaluation.divergence import Drawn, divergence, draw
 from seodang.evaluation.lineage import lineage_chats
 from seodang.evaluation.metrics import Answer, ratio_interval, summarise, wilson
 from seodang.evaluation.shots import with_shots
@@ -33,7 +33,6 @@ from seodang.runs import Ledger, Run, hash_text
 from seodang.self_instruct.completers import seed_of
 from seodang.tuning.model import load_model
 from seodang.tuning.reference import answer_logps, token_logps
-from seodang.tuning.specs import ModelSpec
 
 Held: TypeAlias = Conversation | Preference
 
@@ -55,40 +54,36 @@ def run(recipe: Evaluate, folder: Run) -> dict[str, Any]:
     records, examples, ledger = held_out(recipe, chats)
     folder.write_rows(runs.DROPPED, ledger.rows)
     found = _answered(folder, [record.source for record in records]) if folder.resumed else {}
+    drawn: dict[str, Drawn] = {}
     for name, spec in recipe.models.items():
-        if name in found:
+        moves = recipe.divergence_from not in (None, name) and not spec.shots
+        if name in found and not moves:
             continue
-        started = time.monotonic()
-        asked = with_shots(records, examples, spec.shots, recipe.seed)
-        found[name] = list(_examine(name, spec, chats[name], asked, recipe))
+        started, model = time.monotonic(), load_model(spec).model
+        if name not in found:
+            asked = with_shots(records, examples, spec.shots, recipe.seed)
+            found[name] = list(_examine(name, model, chats[name], asked, recipe))
+            folder.write_rows(ANSWERS, (row for rows in found.values() for row in rows))
+        if moves:
+            drawn[name] = draw(model, chats[name], records, recipe.sampling.max_new_tokens, recipe.seed)
+        del model
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        folder.write_rows(ANSWERS, (row for rows in found.values() for row in rows))
         folder.log({"model": name, "prompts": len(records), "seconds": round(time.monotonic() - started, 1)})
     metrics = {name: measure(records, found[name], recipe.metrics) for name in recipe.models}
-    for name, moved in _divergences(recipe, chats, records):
+    for name, moved in _divergences(recipe, drawn):
         metrics[name]["kl"] = moved["mean"]
         metrics[name]["intervals"]["kl"], metrics[name]["counts"]["kl"] = [moved["low"], moved["high"]], moved["n"]
     samples = [_sample(records[i], {name: found[name][i] for name in recipe.models}) for i in _spread(len(records))]
     return {"rows": ledger.close(), "verdict": _verdict(metrics), "metrics": metrics, "samples": samples}
 
 
-def _divergences(
-    recipe: Evaluate, chats: dict[str, Chat], records: Sequence[Held]
-) -> Iterator[tuple[str, dict[str, float]]]:
-    """How far every model is from `divergence_from`, whose prompts it is given."""
-    centre = recipe.divergence_from
-    if centre is None:
-        return
-    length = recipe.sampling.max_new_tokens
-    drawn = {
-        name: draw(load_model(spec).model, chats[centre], records, length, recipe.seed)
-        for name, spec in recipe.models.items()
-        if name != centre and not spec.shots
-    }
-    reference = load_model(recipe.models[centre]).model
-    yield from ((name, divergence(one, reference)) for name, one in drawn.items())
+def _divergences(recipe: Evaluate, drawn: dict[str, Drawn]) -> Iterator[tuple[str, dict[str, float]]]:
+    """How far every model is from `divergence_from`, on what it said itself."""
+    if recipe.divergence_from and drawn:
+        reference = load_model(recipe.models[recipe.divergence_from]).model
+        yield from ((name, divergence(one, reference)) for name, one in drawn.items())
 
 
 def held_out(recipe: Evaluate, chats: dict[str, Chat]) -> tuple[list[Held], list[Record], Ledger]:
@@ -159,11 +154,8 @@ def _accept(record: Held) -> tuple[str, ...]:
     return () if isinstance(record, Preference) else record.accept or (record.answer,)
 
 
-def _examine(
-    name: str, spec: ModelSpec, chat: Chat, records: Sequence[Held], recipe: Evaluate
-) -> Iterator[dict[str, Any]]:
+def _examine(name: str, model: Any, chat: Chat, records: Sequence[Held], recipe: Evaluate) -> Iterator[dict[str, Any]]:
     """One model's lines of answers.jsonl, in the order of the records."""
-    model = load_model(spec).model
     _require_rows_for(name, model, chat)
     completions = _answers(
         name, Generator(model, chat.tokenizer, chat.stop_ids, recipe.batch_size), chat, records, recipe

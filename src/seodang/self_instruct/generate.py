@@ -38,11 +38,13 @@ from seodang.self_instruct.prompts import (
     parse,
     stops,
 )
-from seodang.tasks.verify import verified
+from seodang.tasks.verify import verdict, verified
 from seodang.tuning.specs import ModelSpec, spec_of_run
 
 REQUESTS = "requests.jsonl"
 OVER_TARGET = "over_target"
+UNVERIFIED = {"wrong": "answer_wrong", "unknown": "not_recognised"}
+"""Why programs do not vouch for a record: its answer is wrong, or its prompt of no known kind."""
 
 
 def run(recipe: Generate, folder: Run) -> dict[str, Any]:
@@ -271,10 +273,14 @@ class Growing:
         """Empty where the record is kept; else the `reason`, and for an old one the neighbour and its score."""
         if reason:
             return {"reason": reason}
-        verdict = self.index.check(_novel_text(record))
-        self.nearest.append(round(verdict.score, 4))
-        if verdict.reason:
-            return {"reason": verdict.reason, "score": round(verdict.score, 4), "nearest": verdict.nearest}
+        found = self.index.check(_novel_text(record))
+        self.nearest.append(round(found.score, 4))
+        if found.reason:
+            return {"reason": found.reason, "score": round(found.score, 4), "nearest": found.nearest}
+        if self.recipe.verify == "require":
+            said = verdict(_novel_text(record), record.answer)
+            if said != "right":
+                return {"reason": UNVERIFIED[said]}
         return {} if self.ledger.kept < self.recipe.target else {"reason": OVER_TARGET}
 
     def _keep(self, record: Conversation, asked: Asked) -> None:

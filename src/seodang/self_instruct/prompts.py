@@ -14,11 +14,9 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from seodang.errors import Mistake, RecipeError
-from seodang.language import Phrase
-from seodang.packaged import find
+from seodang.packaged import find, load
 from seodang.records import Conversation, Message, instruct
-from seodang.schema import Schema, check_schema
+from seodang.schema import Schema
 
 PROMPTS = "data_templates/prompts"
 PARSE, TRUNCATED, LABEL_TWICE = "parse", "truncated", "label_twice"
@@ -90,16 +88,7 @@ def find_prompt(name: str) -> Path:
 
 def load_prompt(path: Path) -> PromptFile:
     """Read and check a prompt file. Raises RecipeError with every mistake in it."""
-    import yaml
-
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise RecipeError(str(path), [Mistake("", Phrase("is not YAML: {why}", why=error))]) from None
-    found, mistakes = check_schema(PromptFile, data)
-    if found is None:
-        raise RecipeError(str(path), mistakes)
-    return found
+    return load(path, PromptFile)
 
 
 def exchange(conversation: Conversation) -> tuple[Message, str] | None:

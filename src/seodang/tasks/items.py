@@ -10,7 +10,6 @@ import random
 from typing import Protocol
 
 from seodang.tasks.number_items import (
-    Addition,
     ClockTime,
     CountThings,
     Date,
@@ -61,7 +60,6 @@ FUNCTIONS: dict[str, Items] = {
     "successor": Successor(),
     "larger": Larger(),
     "sort_numbers": SortNumbers(),
-    "addition": Addition(),
     "parity": Parity(),
     "josa_object": Josa("을/를"),
     "josa_subject": Josa("이/가"),

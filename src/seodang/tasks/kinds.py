@@ -19,6 +19,7 @@ from pydantic import Field, model_validator
 from seodang.errors import DataError
 from seodang.korean.josa import fill
 from seodang.packaged import find, load, names
+from seodang.runs import hash_text
 from seodang.schema import Schema
 from seodang.tasks.items import FUNCTIONS
 from seodang.tasks.slots import Forms, Slots
@@ -86,6 +87,8 @@ class Kind(Schema):
     computed: bool
     """The answer follows from the item by a rule; else it is knowledge that stands in the table."""
     classification: bool = False
+    twin: str = ""
+    """The kind that asks the other way round: what is held out there is held out here."""
     chance: float | None = Field(None, ge=0, le=1)
     """The share that guessing gets right; unset: that of the commonest answer."""
     prompts: Prompts
@@ -160,12 +163,13 @@ def item(name: str, slots: Slots) -> Item | None:
 
 
 def is_held_out(name: str, slots: Slots, forms: Forms) -> bool:
-    """Whether the item is one to be asked about only. A pair counts as one in either order (큰–작은, 3 + 5)."""
-    from seodang.runs import hash_text
-
+    """Whether the item is one to be asked about only. The order of its parts does not count (크다–작다, 3 + 5)."""
     one = kind(name)
-    parts = [text for text in slots.values()] if one.computed or one.classification else [*slots.values(), forms[0]]
-    return int(hash_text(f"{name} {' '.join(sorted(parts))}")[:8], 16) % 100 < HELD_OUT
+    parts = list(slots.values()) if one.computed or one.classification else [*slots.values(), forms[0]]
+    if one.twin:
+        name, parts = one.twin, [forms[0]]
+    words = " ".join(parts).replace(",", " ").split()
+    return int(hash_text(f"{name} {' '.join(sorted(words))}")[:8], 16) % 100 < HELD_OUT
 
 
 def draw_item(name: str, draw: random.Random, held_out: bool | None = None) -> Item:

@@ -20,7 +20,7 @@ class SinoNumber(Plain):
     """{n} in digits, read: 38 → 삼십팔 or 서른여덟."""
 
     def draw(self, draw: random.Random) -> Slots:
-        low, high = draw.choice(((11, 99), (100, 999), (100, 999), (1000, 9999)))
+        low, high = draw.choice(((11, 99), (100, 999)))
         return {"n": str(draw.randint(low, high))}
 
     def solve(self, slots: Slots) -> Forms:
@@ -152,17 +152,6 @@ class SortNumbers(Plain):
         found = [number_in(part, 1, 99_999) for part in slots["s"].split(", ")]
         known = sorted(number for number in found if number is not None)
         return (", ".join(map(str, known)),) if len(known) == len(found) > 1 else ()
-
-
-class Addition(Plain):
-    """{x} + {y}."""
-
-    def draw(self, draw: random.Random) -> Slots:
-        return {"x": str(draw.randint(1, 20)), "y": str(draw.randint(1, 20))}
-
-    def solve(self, slots: Slots) -> Forms:
-        x, y = number_in(slots["x"], 1, 9999), number_in(slots["y"], 1, 9999)
-        return () if x is None or y is None else (str(x + y),)
 
 
 class Parity:

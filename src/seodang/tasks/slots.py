@@ -31,6 +31,12 @@ def nouns() -> tuple[str, ...]:
 
 
 @cache
+def written() -> str:
+    """The nouns in one string: a syllable drawn from it comes as often as it is written."""
+    return "".join(nouns())
+
+
+@cache
 def syllables() -> tuple[str, ...]:
     """Every syllable of the nouns and of the verbs, sorted."""
     text = "".join(nouns()) + "".join(everyday.by_form())

@@ -1,7 +1,6 @@
 """The starter model's text: everyday sentences and the facts behind the checkable tasks, drawn from a seed.
 
-    python -m seodang.tasks.text runs/starter/repetitions.jsonl --documents 12000 --repetitions
-    python -m seodang.tasks.text runs/starter/text.jsonl --documents 96000
+    python -m seodang.tasks.text runs/starter/text.jsonl --documents 190000
 
 An item is often mentioned before something is said of it, and several things are said of the same item, so that a model
 learns to look back. No prompt and no question–answer layout stands in the text, and nothing of a computed kind's
@@ -24,29 +23,33 @@ from seodang.tasks import everyday
 from seodang.tasks.kinds import Item, draw_item, item, kind, kind_names
 from seodang.tasks.slots import nouns, syllables
 
-EVERYDAY = 0.15
+EVERYDAY = 0.1
 """Share of documents that hold no fact at all."""
-SAME_ITEM = 0.3
+SAME_ITEM = 0.2
 """Share of documents that say several things of one item."""
 SAME_KIND = 0.25
 """Share of the rest whose facts are all of one kind."""
-MENTIONED, TOPIC = 0.65, 0.35
-"""How often a fact's item is mentioned before it, and how often it is said first what is being learnt."""
+CUED, MENTIONED, TOPIC = 0.55, 0.25, 0.15
+"""How often a sentence leads to a fact that names its item and what is done with it, or its item alone; and how often
+it is said first what is being learnt."""
+REPEATED = 0.1
+"""Share of documents that only mention things again and again."""
 WEIGHTS = {
-    "number_reading": 2.0,
-    "number_writing": 2.0,
-    "jamo_split": 2.5,
-    "jamo_join": 2.5,
+    "antonym": 3.5,
+    "capital": 2.5,
+    "category": 2.5,
+    "counter_word": 2.0,
+    "copy": 1.2,
     "initials": 1.5,
+    "jamo_join": 3.0,
+    "jamo_split": 3.0,
+    "next_day": 2.5,
+    "number_reading": 1.5,
+    "number_writing": 1.5,
     "reverse": 1.5,
-    "sort_numbers": 2.5,
-    "addition": 2.5,
-    "spacing": 1.5,
-    "antonym": 2.0,
-    "category": 2.0,
-    "capital": 1.5,
-    "counter_word": 1.5,
-    "next_day": 1.5,
+    "sort_numbers": 3.0,
+    "spacing": 1.2,
+    "syllable_count": 2.0,
 }
 """How often a kind's facts come, 1 being usual: what takes a small model longest comes oftenest."""
 
@@ -54,7 +57,9 @@ WEIGHTS = {
 def fact(about: Item, draw: random.Random) -> str:
     """A sentence about an item."""
     one = kind(about.kind)
-    form = draw.choice(about.forms) if draw.random() < 0.3 else about.forms[0]
+    # a table's further forms are synonyms; a rule's are other ways to write it, which do not fit every sentence
+    others = about.forms if one.items.table else about.forms[:1]
+    form = draw.choice(others) if draw.random() < 0.3 else about.forms[0]
     return one.said_with(draw.choice(one.facts), about, form)
 
 
@@ -82,12 +87,14 @@ def mention(about: Item, draw: random.Random) -> str:
 
 def unit(about: Item, draw: random.Random) -> str:
     """A fact, and often what leads to it: what is being learnt, where the item appeared."""
-    said = [fact(about, draw)]
-    grammar = everyday.everyday()
-    if draw.random() < MENTIONED:
+    said, one = [fact(about, draw)], kind(about.kind)
+    lead = draw.random()
+    if lead < CUED and one.cues:
+        said.insert(0, one.said(draw.choice(one.cues), about))
+    elif lead < CUED + MENTIONED:
         said.insert(0, mention(about, draw))
     if draw.random() < TOPIC:
-        said.insert(0, fill(draw.choice(grammar.topics).replace("{t}", kind(about.kind).title)))
+        said.insert(0, fill(draw.choice(everyday.everyday().topics).replace("{t}", one.title)))
     return " ".join(said).replace("\n ", "\n")
 
 
@@ -113,13 +120,18 @@ def same_item(draw: random.Random) -> str:
     names = draw.sample(group, min(len(group), draw.randint(2, 4)))
     others = [item(name, first.slots) for name in names]
     known = [one for one in others if one and not (one.held_out and kind(one.kind).computed)] or [first]
-    return " ".join([mention(first, draw), *(fact(one, draw) for one in known)])
+    return " ".join([mention(first, draw), *(_cued(one, draw) for one in known)])
+
+
+def _cued(about: Item, draw: random.Random) -> str:
+    one, said = kind(about.kind), fact(about, draw)
+    return f"{one.said(draw.choice(one.cues), about)} {said}" if one.cues and draw.random() < CUED else said
 
 
 def repetition(draw: random.Random) -> str:
     """One to three things that are mentioned again and again: nothing to know, but to look back.
 
-    A model that has learnt this first learns the rest sooner (induction heads; Olsson et al. 2022, arXiv:2209.11895).
+    Until a model can do this it learns little else (induction heads; Olsson et al. 2022, arXiv:2209.11895).
     """
     things = [_thing(draw) for _ in range(draw.randint(1, 3))]
     said = [thing for thing in things for _ in range(draw.randint(2, 4))]
@@ -145,7 +157,9 @@ def document(draw: random.Random) -> str:
     shape = draw.random()
     if shape < EVERYDAY:
         return _everyday(draw)
-    if shape < EVERYDAY + SAME_ITEM:
+    if shape < EVERYDAY + REPEATED:
+        return repetition(draw)
+    if shape < EVERYDAY + REPEATED + SAME_ITEM:
         return " ".join(same_item(draw) for _ in range(draw.randint(1, 2)))
     count = draw.randint(2, 4)
     names = kind_names()
@@ -162,12 +176,12 @@ def _everyday(draw: random.Random) -> str:
     return " ".join(f"{everyday.sentence(draw, form)}." for _ in range(draw.randint(2, 4)))
 
 
-def documents(count: int, seed: int, repetitions: bool = False) -> Iterator[dict[str, str]]:
-    """So many documents, or repetitions, the same ones for the same seed."""
-    draw, make = random.Random(seed), repetition if repetitions else document
+def documents(count: int, seed: int) -> Iterator[dict[str, str]]:
+    """So many documents, the same ones for the same seed."""
+    draw = random.Random(seed)
     with progress("writing text", count) as advance:
         for _ in range(count):
-            yield {"text": make(draw)}
+            yield {"text": document(draw)}
             advance(1)
 
 
@@ -177,10 +191,9 @@ def main() -> None:
     parser.add_argument("path", type=Path)
     parser.add_argument("--documents", type=int, default=300_000)
     parser.add_argument("--seed", type=int, default=42)
-    parser.add_argument("--repetitions", action="store_true", help="repetitions only: what a model learns first")
     given = parser.parse_args()
     given.path.parent.mkdir(parents=True, exist_ok=True)
-    write_rows(given.path, documents(given.documents, given.seed, given.repetitions))
+    write_rows(given.path, documents(given.documents, given.seed))
     print(json.dumps({"path": str(given.path), "documents": given.documents, "seed": given.seed}))
 
 

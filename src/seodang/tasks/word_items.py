@@ -6,7 +6,7 @@ import random
 
 from seodang.korean import jamo
 from seodang.korean.josa import josa
-from seodang.tasks.slots import Forms, Plain, Slots, is_hangul, nouns, syllables
+from seodang.tasks.slots import Forms, Plain, Slots, is_hangul, nouns, written
 
 COUNTED = (*"한두세네", "다섯", "여섯", "일곱", "여덟", "아홉", "열")
 
@@ -48,7 +48,7 @@ class JamoSplit(Plain):
     """{s} is a syllable: 강 → ㄱ, ㅏ, ㅇ."""
 
     def draw(self, draw: random.Random) -> Slots:
-        return {"s": draw.choice(syllables())}
+        return {"s": draw.choice(written())}
 
     def solve(self, slots: Slots) -> Forms:
         return (", ".join(jamo.split(slots["s"])),) if jamo.is_syllable(slots["s"]) else ()
@@ -58,7 +58,7 @@ class JamoJoin(Plain):
     """{j} are letters: ㄱ, ㅏ, ㅇ → 강."""
 
     def draw(self, draw: random.Random) -> Slots:
-        return {"j": ", ".join(jamo.split(draw.choice(syllables())))}
+        return {"j": ", ".join(jamo.split(draw.choice(written())))}
 
     def solve(self, slots: Slots) -> Forms:
         try:
@@ -78,11 +78,8 @@ class SyllableCount(_OfWord):
     """How many letters (글자) {w} has: 학교 → 두 글자."""
 
     def draw(self, draw: random.Random) -> Slots:
-        shape = draw.random()
-        if shape < 0.1:
-            return {"w": draw.choice(syllables())}
-        word = draw.choice(nouns())
-        return {"w": word + draw.choice(nouns())[:2] if shape > 0.7 else word}
+        length = draw.randint(2, 4)
+        return {"w": draw.choice([word for word in nouns() if len(word) == length])}
 
     def solve(self, slots: Slots) -> Forms:
         count = len(slots["w"])

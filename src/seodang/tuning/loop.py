@@ -58,6 +58,8 @@ def arguments(kind: type[A], training: Training, setting: Setting, **own: Any) -
     if unknown:
         raise RecipeError("The recipe", unknown)
     given = training.model_dump(exclude=_OURS) | _loop(training, setting)
+    if training.optim in training.OWN_OPTIM:
+        given.pop("optim")  # the stage brings the optimizer itself
     given |= {name: value for name, value in _NO_UPSTREAM_TRIMMING.items() if name in known}
     try:
         return kind(**(given | own | training.extra))

@@ -34,6 +34,7 @@ from seodang.tuning.model import (
     require_room,
     tokenizer_of,
 )
+from seodang.tuning.muon import muon
 from seodang.tuning.preflight import require_reporter, require_whole_weights
 from seodang.tuning.specs import FreshModel, ModelSpec, locate
 
@@ -124,9 +125,11 @@ def make_trainer(recipe: Pretrain, loaded: Loaded, rows: tuple[Rows, Rows], fold
     """transformers' own Trainer over rows of ids, each of which is its own label."""
     setting = Setting(folder.path, recipe.seed, loaded.precision, bool(rows[1]))
     train_part, eval_part = (Dataset.from_dict({"input_ids": part, "labels": part}) for part in rows)
+    args = arguments(TrainingArguments, recipe.training, setting)
     return Trainer(
         model=loaded.model,
-        args=arguments(TrainingArguments, recipe.training, setting),
+        args=args,
+        optimizers=(muon(loaded.model, args) if recipe.training.optim == "muon" else None, None),
         train_dataset=train_part,
         eval_dataset=eval_part if rows[1] else None,
         processing_class=loaded.tokenizer,

@@ -16,7 +16,7 @@ from importlib.resources import files
 from itertools import takewhile
 from operator import eq
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -196,6 +196,8 @@ class Training(Schema):
     extra: dict[str, Any] = Field({})
     """Further TrainingArguments by their upstream names, checked before anything is loaded."""
 
+    OWN_OPTIM: ClassVar[frozenset[str]] = frozenset()
+
     @field_validator("max_steps")
     @classmethod
     def _some_steps(cls, value: int) -> int:
@@ -216,6 +218,8 @@ class Training(Schema):
     @field_validator("lr_scheduler_type", "optim")
     @classmethod
     def _known_upstream(cls, value: str, info: ValidationInfo) -> str:
+        if info.field_name == "optim" and value in cls.OWN_OPTIM:
+            return value
         _, fault = _coerce(value, upstream_fields()["fields"][info.field_name])
         if fault:
             raise ValueError(fault)
@@ -225,6 +229,12 @@ class Training(Schema):
     @classmethod
     def _extra(cls, value: dict[str, Any]) -> dict[str, Any]:
         return check_extra(value, owned=frozenset(cls.model_fields))
+
+
+class Pretraining(Training):
+    """The loop over plain text: also `optim: muon`, which needs whole matrices to train."""
+
+    OWN_OPTIM: ClassVar[frozenset[str]] = frozenset({"muon"})
 
 
 @lru_cache
