@@ -99,11 +99,13 @@ EVALUATE = {
     "metrics": {
         "base": {"exact_match": 0.02, "loss": 3.2, "n": 300, "counts": {"exact_match": 300, "loss": 300},
                  "intervals": {"exact_match": [0.009, 0.043], "loss": [3.1, 3.3]},
-                 "tasks": {"숫자 읽기": {"exact_match": 0.01, "n": 120}}},
+                 "tasks": {"숫자 읽기": {"exact_match": 0.01, "n": 120},
+                           "조사 고르기": {"exact_match": 0.1, "n": 80}}},
         "sft": {"exact_match": 0.713, "polite_rate": 0.84, "loss": 1.9, "n": 300,
                 "counts": {"exact_match": 300, "polite_rate": 211, "loss": 300},
                 "intervals": {"exact_match": [0.66, 0.762], "polite_rate": [0.78, 0.88], "loss": [1.8, 2.0]},
-                "tasks": {"숫자 읽기": {"exact_match": 0.8, "n": 120}}},
+                "tasks": {"숫자 읽기": {"exact_match": 0.8, "n": 120},
+                          "조사 고르기": {"exact_match": 0.95, "n": 80}}},
     },
     "samples": [
         {"prompt": "38을 읽어 주세요.", "reference": "삼십팔", "answers": {"base": "", "sft": "삼십팔입니다."}},
@@ -158,7 +160,7 @@ def test_an_evaluation(made: Callable[..., Page]) -> None:
         "exact match 2.0 % 0.9 – 4.3 71.3 % 66.0 – 76.2",
         "polite rate – 84.0 % 78.0 – 88.0 · n 211",
         "loss 3.2 3.1 – 3.3 1.9 1.8 – 2",
-        "숫자 읽기 n 120 exact match 1.0 % 80.0 %",
+        "exact match by task base sft 조사 고르기 n 80 10.0 % 95.0 % 숫자 읽기 n 120 1.0 % 80.0 %",
         "prompt 38을 읽어 주세요. reference 삼십팔 base (nothing) sft 삼십팔입니다.",
     ):
         assert text in page.text

@@ -201,12 +201,23 @@ def is_share(key: str) -> bool:
 
 
 def _tasks(models: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """A row per task and metric, like `_model_rows`."""
-    names = dict.fromkeys(task for entry in models.values() for task in entry.get("tasks", {}))
-    for task in names:
-        per_model = {name: entry.get("tasks", {}).get(task, {}) for name, entry in models.items()}
-        count = max(entry.get("n", 0) for entry in per_model.values())
-        yield {"name": task, "n": count, "rows": list(_model_rows(per_model))}
+    """A table per metric: a row per task, whose cells stand in the order of the models; the last model's best first."""
+    tables = [entry.get("tasks", {}) for entry in models.values()]
+    names = dict.fromkeys(task for tasks in tables for task in tasks)
+    for key in dict.fromkeys(key for tasks in tables for entry in tasks.values() for key in entry if key not in BESIDE):
+        rows = []
+        for task in sorted(names, key=lambda task: -_last(tables, task, key)):
+            cells = [_cell(key, tasks[task]) if key in tasks.get(task, {}) else None for tasks in tables]
+            count = max(tasks.get(task, {}).get("n", 0) for tasks in tables)
+            rows += [{"name": task, "n": count, "cells": cells}] if any(cells) else []
+        if rows:
+            yield {"name": label(key), "rows": rows}
+
+
+def _last(tables: list[Mapping[str, Mapping[str, Any]]], task: str, key: str) -> float:
+    """The figure of the last model that has one, to sort by."""
+    found = [value for tasks in tables if isinstance(value := tasks.get(task, {}).get(key), (int, float))]
+    return float(found[-1]) if found else 0.0
 
 
 def _is_table(value: Any) -> bool:
