@@ -106,7 +106,7 @@ def test_a_folder_that_is_no_run_is_not_touched(model_dir: Path) -> None:
 
 def test_the_audit_of_the_command_line_holds_here_too(model_dir: Path) -> None:
     long = [{"instruction": "길게 " * 300, "output": "네."}] * 11 + SEEDS[:1]
-    with pytest.raises(sd.SeodangError, match="rows are dropped"):
+    with pytest.raises(sd.SeodangError, match=r"11 of 12 rows \(91\.7%\) are dropped"):
         sd.sft(model_dir, {"train": long, "max_length": 64}, "runs/sft", **SMALL)
     assert not Path("runs/sft").exists()
 
@@ -168,6 +168,24 @@ def test_encoded_rows_train_the_answer_and_its_stop_alone(model_dir: Path, token
         assert tokenizer.decode(trained) == f"{seed['output']}<|im_end|>"
     batch = collator([dataset[0], dataset[3]])
     assert sorted(batch) == ["attention_mask", "input_ids", "labels"]
+
+
+def test_a_preview_shows_what_encode_gives(model_dir: Path, tokenizer: Any) -> None:
+    (view,) = sd.preview(SEEDS, model_dir, template="chatml").views
+    row = sd.encode(SEEDS, tokenizer, template="chatml")[0][0]
+    assert [token for span in view.spans for token in span.ids] == row["input_ids"]
+    trained = [token for span in view.spans if span.kind in ("trained", "stop") for token in span.ids]
+    assert trained == [label for label in row["labels"] if label != -100]
+
+
+def test_a_preview_looks_at_what_is_asked_for(tokenizer: Any) -> None:
+    found = sd.preview(SEEDS, tokenizer, template="chatml", row="input.jsonl:2", beside="trl")
+    assert found.facts["source"] == "input.jsonl:2"
+    assert "⟦서당입니다.<|im_end|>⟧" in str(found) and "-- the same row by a bare `trl sft`" in str(found)
+    assert "<mark" in found._repr_html_()
+    assert "text            우산" in str(sd.preview(SEEDS, tokenizer, template="chatml", text="우산"))
+    with pytest.raises(RecipeError, match="The call of seodang.preview is not a valid recipe:\n  besides: unknown key"):
+        sd.preview(SEEDS, tokenizer, template="chatml", besides="trl")
 
 
 def test_encode_says_what_it_dropped(model_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:

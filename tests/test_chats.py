@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tokenizers import AddedToken
 
 from seodang.chats import make_chat
 from seodang.errors import TemplateError
+from seodang.tokenization import load_light
 
 
 @pytest.fixture
@@ -38,6 +40,33 @@ def test_missing_control_tokens_are_named(tokenizer: Any) -> None:
         make_chat(tokenizer, "llama3")
 
 
+@pytest.mark.parametrize(
+    ("reserved", "is_added", "said"),
+    [
+        ([f"<|reserved_special_token_{n}|>" for n in (10, 2, 0, 1, 3)], True,
+         " This one keeps <|reserved_special_token_0|>, <|reserved_special_token_1|>, <|reserved_special_token_2|>, "
+         "<|reserved_special_token_3|> for such use: a copy of the template file may name them instead."),
+        (["<unused0>"], True, " This one keeps <unused0> for such use"),
+        (["<|extra_7|>"], True, " This one keeps <|extra_7|> for such use"),
+        (["[unused1]"], False, " This one keeps [unused1] in its vocabulary for that, which are not control tokens yet."),
+        (["<|unusual|>", "unused1"], True, "adding tokens is the work of `stage: tokenizer`."),
+    ],
+)  # fmt: skip
+def test_a_reserved_token_of_the_tokenizer_is_named(
+    tokenizer_dir: Path, reserved: list[str], is_added: bool, said: str
+) -> None:
+    found = load_light(str(tokenizer_dir))
+    if is_added:
+        found.add_tokens([AddedToken(token, special=True) for token in reserved])
+    else:
+        found.get_vocab = lambda: dict.fromkeys(reserved, 0)
+    with pytest.raises(TemplateError) as error:
+        make_chat(found, "llama3")
+    assert said in str(error.value)
+    assert "adding tokens is the work of `stage: tokenizer`" in str(error.value)
+    assert ("This one keeps" in str(error.value)) == (reserved[0] != "<|unusual|>")
+
+
 def test_a_named_template_that_contradicts_the_models_own_shows_both(owned: Any) -> None:
     with pytest.raises(TemplateError) as error:
         make_chat(owned, "koalpaca")
@@ -57,3 +86,12 @@ def test_the_same_layout_under_its_name_is_no_contradiction(owned: Any) -> None:
 def test_thinking_belongs_to_templates_that_think(tokenizer: Any) -> None:
     with pytest.raises(TemplateError, match="has no reasoning block. Leave `thinking` out"):
         make_chat(tokenizer, "chatml", thinking="empty")
+
+
+def test_a_named_template_that_thinks_must_be_told_what_becomes_of_it(tokenizer: Any) -> None:
+    with pytest.raises(
+        TemplateError, match=r"`exaone4` writes a reasoning block \(<think>\)\. Say what .*`thinking: empty`"
+    ):
+        make_chat(tokenizer, "exaone4")
+    with pytest.raises(TemplateError, match="`exaone4` needs .* as single tokens"):
+        make_chat(tokenizer, "exaone4", thinking="strip")

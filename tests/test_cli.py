@@ -171,6 +171,17 @@ def test_preview_shows_the_trained_tokens(project: Path) -> None:
     assert "preview looks at sft and dpo" in err
 
 
+def test_preview_lays_trl_beside_it_and_walks_a_text(project: Path) -> None:
+    call("run", project / "1-prepare.yaml")
+    status, out, _ = call("preview", project / "2-sft.yaml", "--beside", "trl", "--ids")
+    assert status == 0
+    assert "-- the same row by a bare `trl sft`" in out and "<|im_end|>[1]" in out
+    status, out, _ = call("preview", project / "2-sft.yaml", "--text", "하나를 더하면?")
+    assert status == 0
+    assert "text            하나를␣더하면?" in out and "⟦" not in out
+    assert call("preview", project / "2-sft.yaml", "--beside", "axolotl")[0] == 2
+
+
 def test_show_names_the_origin_of_every_value(project: Path) -> None:
     status, out, _ = call("show", project / "2-sft.yaml", "adapter.r=8")
     lines = {line.split()[0]: line for line in out.splitlines()}

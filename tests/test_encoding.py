@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from seodang import encoding
 from seodang.chats import make_chat
-from seodang.encoding import IGNORED, Chat
+from seodang.encoding import IGNORED, Chat, NamedRenderer
 from seodang.errors import TemplateError
 from seodang.records import Conversation, Message, Preference, instruct
+from seodang.template import load_template
 
 GOLDEN = Path(__file__).parent / "golden" / "ids.json"
 TEMPLATES = ("alpaca", "chatml", "koalpaca")
@@ -122,6 +125,45 @@ def test_a_turn_that_is_not_trained_gets_no_labels(tokenizer: Any) -> None:
 def test_nothing_to_train_names_the_row(tokenizer: Any) -> None:
     with pytest.raises(TemplateError, match=r"seed\.jsonl:3: no turn of this conversation is trained"):
         make_chat(tokenizer, "chatml").encode(Conversation((Message("user", "1"),), "seed.jsonl:3"))
+
+
+def test_half_of_a_surrogate_pair_names_the_row(tokenizer: Any) -> None:
+    broken = Conversation((Message("user", "안녕\ud83d"), Message("assistant", "네")), "seed.jsonl:3")
+    with pytest.raises(TemplateError, match=r"seed\.jsonl:3: the row holds half of a surrogate pair \(an escape like"):
+        make_chat(tokenizer, "chatml").encode(broken)
+
+
+def test_many_at_once_are_each_by_itself(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoding, "BATCH", 2)
+    wrong = [Conversation((Message("user", "1"),), "seed.jsonl:3"), Conversation((Message("assistant", "1"),))]
+    right = [Conversation(messages, case) for case, messages in CASES.items() if has_place(chat, case)]
+    talks = [right[0], wrong[0], *right, wrong[1]]
+    found = list(chat.encode_many(talks))
+    assert len(found) == len(talks)
+    for talk, rows in zip(talks, found, strict=True):
+        if talk in wrong:
+            assert isinstance(rows, TemplateError)
+            assert str(rows).startswith(talk.source or "a conversation")
+        else:
+            assert rows == chat.examples(talk) == [chat.encode(talk)]
+
+
+def test_a_named_template_that_rewrites_earlier_turns_gives_an_example_per_trained_turn(tokenizer: Any) -> None:
+    bound = load_template("chatml").bind()
+    chat = Chat(tokenizer, NamedRenderer(replace(bound, thinking="keep")))
+    kept = Message("assistant", "2", trained=False)
+    talk = (*CASES["multi_turn"], Message("user", "5"), kept, Message("user", "6"), Message("assistant", "7"))
+    rows = chat.examples(Conversation(talk))
+    assert [trained_text(chat, row.labels) for row in rows] == ["2<|im_end|>", "4<|im_end|>", "7<|im_end|>"]
+    assert [len(row.input_ids) for row in rows] == sorted(len(row.input_ids) for row in rows)
+
+
+def test_a_template_that_was_not_verified_is_noted(tokenizer: Any) -> None:
+    bound = load_template("chatml").bind()
+    for verified in (True, False):
+        template = bound.template.model_copy(update={"verified": verified})
+        notes = Chat(tokenizer, NamedRenderer(replace(bound, template=template))).notes
+        assert [note.startswith("the template `chatml` is not verified") for note in notes] == [True] * (not verified)
 
 
 def test_a_border_where_tokens_would_merge_is_counted(tokenizer: Any) -> None:

@@ -14,9 +14,10 @@ import pytest
 import torch
 from transformers import GenerationConfig, GPT2Config, GPT2LMHeadModel, LlamaForCausalLM
 
-from seodang.errors import DataError, ModelError
+from seodang.errors import DataError, ModelError, TemplateError
 from seodang.generation import Completion, Generator, LocalCompleter, _Draw, load_completer, load_generator
 from seodang.records import Message
+from seodang.runs import Run, hash_text
 from seodang.self_instruct.completers import Request, Sampling
 from seodang.tuning.specs import ModelSpec
 
@@ -323,6 +324,17 @@ def test_a_thinking_template_is_asked_as_its_run_was_trained(
     completer = load_completer(ModelSpec(run=str(run)))
     text = completer.generator.tokenizer.decode(completer._ids(_ask(completer, (Message("user", "물음"),))[0]))
     assert text.rpartition("assistant\n")[2] == opened
+
+
+def test_a_run_whose_template_was_changed_answers_nothing(chat_dir: Path, tmp_path: Path) -> None:
+    run = tmp_path / "sft"
+    shutil.copytree(chat_dir, run / "model")
+    Run(run).note(state="finished", stage="sft", template={"fingerprint": hash_text(JINJA)})
+    assert load_completer(ModelSpec(run=str(run))).chats
+    (run / "model" / "chat_template.jinja").write_text(JINJA + " ", encoding="utf-8")
+    for spec in (ModelSpec(run=str(run)), ModelSpec(name_or_path=str(run / "model"))):
+        with pytest.raises(TemplateError, match=f"The chat template of the run {run} was changed after the run"):
+            load_completer(spec)
 
 
 def test_control_strings_in_a_continued_text_stay_text(chat_dir: Path) -> None:

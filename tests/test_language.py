@@ -242,8 +242,8 @@ def texts_of_tables() -> Iterator[tuple[str, str]]:
     from seodang.data.sources import _FAULTS
     from seodang.tuning.specs import upstream_fields
 
-    page = (SRC / "reports" / "report.html.j2").read_text(encoding="utf-8")
-    yield from (("report.html.j2", text) for text in re.findall(r'\bsay\("([^"]+)"', page))
+    for page in sorted((SRC / "reports").glob("*.j2")):
+        yield from ((page.name, text) for text in re.findall(r'\bsay\("([^"]+)"', page.read_text(encoding="utf-8")))
     yield from (("data/sources.py", text) for text in _FAULTS.values())
     yield from (("upstream_fields.json", text) for text in upstream_fields()["refused"].values())
     yield from (("cli.py", text) for text in helps(cli))

@@ -1,101 +1,63 @@
-"""Templates as data: the two readers agree, golden texts hold, mistakes are paragraphs."""
+"""Templates as data: what is trained, where a template has no place for a turn, and mistakes that are paragraphs.
+
+The packaged files and any conversation are test_golden_templates.py's; the Jinja is test_template_jinja.py's.
+"""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from seodang.errors import RecipeError, TemplateError
 from seodang.packaged import find, names
-from seodang.records import Message, instruct
-from seodang.template import Template, load_template
+from seodang.records import Message
+from seodang.template import MARKS, Block, BoundTemplate, Template, load_template
 
-TEMPLATES = names("data_templates")
-GOLDEN = json.loads((Path(__file__).parent / "golden" / "templates.json").read_text(encoding="utf-8"))
-CASES: dict[str, tuple[Message, ...]] = {
-    "one_turn": (Message("user", "무지개는 몇 색인가요?"), Message("assistant", "일곱 색입니다.")),
-    "with_input": (instruct("영어로 옮기세요.", "나는 학교에 간다."), Message("assistant", "I go to school.")),
-    "multi_turn": (
-        Message("user", "하나"),
-        Message("assistant", "둘"),
-        Message("user", "셋"),
-        Message("assistant", "넷"),
-    ),
-    "markup": (Message("user", "{{ x }} {% raw %} '\"\\ \n\n <b>"), Message("assistant", "{eos} {bos} 그대로")),
-}
+ONE_TURN = (Message("user", "무지개는 몇 색인가요?"), Message("assistant", "일곱 색입니다."))
+SYSTEM = Message("system", "짧게.")
 
 
-def bound(name: str) -> Any:
-    return load_template(name).bind("", "</s>")
+def bound(name: str, thinking: str | None = None) -> BoundTemplate:
+    return load_template(name).bind("", "</s>", thinking)
 
 
-def jinja(template: Any, messages: tuple[Message, ...], generate: bool = False) -> str:
-    from transformers.utils.chat_template_utils import render_jinja_template
-
-    rows = [message.to_row() for message in messages]
-    rendered, _ = render_jinja_template([rows], chat_template=template.to_jinja(), add_generation_prompt=generate)
-    return str(rendered[0])
-
-
-def text(template: Any, messages: tuple[Message, ...], generate: bool = False) -> str:
+def text(template: BoundTemplate, messages: tuple[Message, ...], generate: bool = False) -> str:
     return "".join(segment.text for segment in template.render(messages, generate))
 
 
-def test_the_four_templates_of_the_main_job_are_packaged() -> None:
-    assert {"alpaca", "chatml", "koalpaca", "llama3"} <= set(TEMPLATES)
+def trained(template: BoundTemplate, messages: tuple[Message, ...]) -> str:
+    return "".join(segment.text for segment in template.render(messages) if segment.trained)
 
 
-@pytest.mark.parametrize("name", TEMPLATES)
-def test_the_example_in_the_file_renders_to_its_text(name: str) -> None:
-    template = load_template(name)
-    messages = tuple(Message(**row) for row in template.example.messages)
-    expected = template.example.text.replace("{eos}", "</s>").replace("{bos}", "")
-    assert text(bound(name), messages) == expected
+def changed(name: str, **keys: Any) -> Template:
+    """A packaged template with other values for some keys."""
+    data = load_template(name).model_dump() | {"example": {"messages": [], "text": ""}}
+    return Template.model_validate(data | keys)
 
 
-@pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("name", TEMPLATES)
-def test_golden_text(name: str, case: str) -> None:
-    assert text(bound(name), CASES[case]) == GOLDEN[name][case]
+def test_the_templates_of_the_field_and_of_korea_are_packaged() -> None:
+    field = {"alpaca", "chatml", "gemma", "llama2", "llama3", "mistral", "vicuna", "zephyr"}
+    korea = {"42dot", "eeve", "eeve-ollama", "exaone3", "exaone4", "hyperclovax", "koalpaca", "koalpaca-1.0"}
+    assert set(names("data_templates")) == field | korea | {"kogpt2", "kullm2", "midm2", "solar"}
 
 
-@pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("name", TEMPLATES)
-def test_python_and_jinja_render_the_same(name: str, case: str) -> None:
-    template = bound(name)
-    assert text(template, CASES[case]) == jinja(template, CASES[case])
-    assert text(template, CASES[case][:1], True) == jinja(template, CASES[case][:1], True)
+@pytest.mark.parametrize("name", names("data_templates"))
+def test_a_file_says_who_it_is_and_where_it_comes_from(name: str) -> None:
+    template, head = load_template(name), find("data_templates", name).read_text(encoding="utf-8").partition("name:")[0]
+    assert template.name == name
+    assert template.source.startswith("https://")
+    assert "# Stop: " in head and "Default system prompt: " in head
 
 
-@pytest.mark.parametrize("name", TEMPLATES)
+@pytest.mark.parametrize("name", names("data_templates"))
 def test_the_prompt_is_a_prefix_and_the_rest_is_what_is_trained(name: str) -> None:
     template = bound(name)
-    messages = CASES["one_turn"]
-    prompt, whole = text(template, messages[:1], True), text(template, messages)
-    assert whole.startswith(prompt)
-    trained = "".join(segment.text for segment in template.render(messages) if segment.trained)
-    assert whole == prompt + trained
-    assert trained.strip().startswith("일곱 색입니다.")
-    assert trained.endswith(template.stops[-1])
-
-
-CONTENT = st.text(st.sampled_from("가나다 ㅋ\n\t{}%'\"\\<|>#:abc🙂👨‍👩\u1100\u1161🇰🇷"), max_size=40)
-
-
-@settings(max_examples=40, deadline=None)
-@given(CONTENT, CONTENT, CONTENT, st.sampled_from(TEMPLATES))
-def test_any_content_renders_alike_in_both_readers(first: str, second: str, answer: str, name: str) -> None:
-    template = bound(name)
-    for messages in (
-        (instruct(first or "가", second or "나"), Message("assistant", answer)),
-        (Message("user", first), Message("assistant", answer), Message("user", second), Message("assistant", first)),
-    ):
-        assert text(template, messages) == jinja(template, messages)
+    prompt, whole = text(template, ONE_TURN[:1], True), text(template, ONE_TURN)
+    assert whole == prompt + trained(template, ONE_TURN)
+    assert trained(template, ONE_TURN).strip().startswith("일곱 색입니다.")
+    assert whole.endswith(template.stops[0])
 
 
 def test_an_assistant_turn_that_is_not_trained_stays_context() -> None:
@@ -103,18 +65,105 @@ def test_an_assistant_turn_that_is_not_trained_stays_context() -> None:
     assert not any(segment.trained for segment in bound("chatml").render(messages))
 
 
-def test_koalpaca_trains_the_space_after_the_colon() -> None:
-    prompt = text(bound("koalpaca"), CASES["one_turn"][:1], True)
-    trained = [segment.text for segment in bound("koalpaca").render(CASES["one_turn"]) if segment.trained]
-    assert prompt.endswith("### 답변:")
-    assert trained[0] == " "
+@pytest.mark.parametrize(("name", "ending"), [("koalpaca", "### 답변:"), ("vicuna", "ASSISTANT:"), ("42dot", "<bot>:")])
+def test_the_space_that_the_prompt_does_not_end_in_is_trained(name: str, ending: str) -> None:
+    assert text(bound(name), ONE_TURN[:1], True).endswith(ending)
+    assert trained(bound(name), ONE_TURN).startswith(" 일곱")
 
 
 def test_a_system_turn_takes_the_place_of_the_preamble() -> None:
-    messages = (Message("system", "짧게."), *CASES["one_turn"])
-    rendered = text(bound("alpaca"), messages)
-    assert rendered.startswith("짧게.\n\n### Instruction:")
-    assert rendered == jinja(bound("alpaca"), messages)
+    assert text(bound("alpaca"), (SYSTEM, *ONE_TURN)).startswith("짧게.\n\n### Instruction:")
+
+
+def test_an_empty_system_block_is_written_where_there_is_no_system_turn() -> None:
+    assert text(bound("exaone3"), ONE_TURN[:1]).startswith("[|system|][|endofturn|]\n[|user|]무지개")
+    assert text(bound("exaone3"), (SYSTEM, *ONE_TURN)).startswith("[|system|]짧게.[|endofturn|]\n[|user|]무지개")
+
+
+def test_a_folded_system_turn_stands_inside_the_first_user_turn() -> None:
+    messages = (SYSTEM, *ONE_TURN, Message("user", "왜요?"))
+    assert text(bound("gemma"), messages).startswith(
+        "<bos><start_of_turn>user\n짧게.\n\n무지개는 몇 색인가요?<end_of_turn>"
+    )
+    assert text(bound("gemma"), messages).endswith("<end_of_turn>\n<start_of_turn>user\n왜요?<end_of_turn>")
+    assert text(bound("gemma"), ONE_TURN[:1]) == "<bos><start_of_turn>user\n무지개는 몇 색인가요?<end_of_turn>"
+
+
+def test_of_two_closing_tokens_the_last_one_is_the_stop() -> None:
+    assert bound("hyperclovax").stops == ("<|endofturn|>",)
+    assert trained(bound("hyperclovax"), ONE_TURN) == "일곱 색입니다.<|im_end|><|endofturn|>"
+
+
+THOUGHT = "<think>\n일곱을 센다.\n</think>\n\n"
+REASONED = (ONE_TURN[0], Message("assistant", THOUGHT + "일곱 색입니다."))
+EMPTY = "<think>\n\n</think>\n\n"
+
+
+@pytest.mark.parametrize(
+    ("thinking", "prompt_ends", "written"),
+    [
+        ("empty", EMPTY, "일곱 색입니다."),
+        ("strip", "[|assistant|]\n", "일곱 색입니다."),
+        ("keep", "<think>\n", "일곱을 센다.\n</think>\n\n일곱 색입니다."),
+    ],
+)
+def test_what_becomes_of_the_reasoning(thinking: str, prompt_ends: str, written: str) -> None:
+    template = bound("exaone4", thinking)
+    prompt = text(template, REASONED[:1], True)
+    assert prompt.endswith(prompt_ends)
+    assert trained(template, REASONED) == written + "[|endofturn|]"
+    assert text(template, REASONED) == prompt + written + "[|endofturn|]"
+
+
+def test_with_keep_only_the_last_answer_reasons_and_is_trained() -> None:
+    template = bound("exaone4", "keep")
+    assert template.rewrites_past
+    rendered = text(template, REASONED * 2)
+    assert rendered.count(EMPTY + "일곱 색입니다.") == rendered.count(THOUGHT + "일곱 색입니다.") == 1
+    assert trained(template, REASONED * 2) == "일곱을 센다.\n</think>\n\n일곱 색입니다.[|endofturn|]"
+    assert not bound("exaone4", "empty").rewrites_past
+
+
+def test_with_keep_a_past_answer_may_come_back_without_the_tag_that_the_prompt_wrote() -> None:
+    past = (ONE_TURN[0], Message("assistant", THOUGHT.removeprefix("<think>\n") + "일곱 색입니다."), ONE_TURN[0])
+    for messages in (past, (*REASONED, ONE_TURN[0])):
+        assert text(bound("exaone4", "keep"), messages).count(EMPTY + "일곱 색입니다.[|endofturn|]") == 1
+    assert "일곱을 센다." in text(bound("exaone4", "empty"), past)
+
+
+def test_without_a_word_the_block_is_empty_and_a_template_without_one_has_no_mode() -> None:
+    assert bound("exaone4").to_jinja() == bound("exaone4", "empty").to_jinja()
+    assert (bound("exaone4").thinking, bound("chatml").thinking) == ("empty", None)
+
+
+def typed(token: str) -> str:
+    return MARKS[0] + token + MARKS[1]
+
+
+@pytest.mark.parametrize(
+    ("content", "reasoning", "answer"),
+    [
+        ("<think>\n가\n</think>\n\n나", "가", "나"),
+        (" <think>가</think>나 ", "가", "나 "),
+        (typed("<think>") + "\n가" + typed("</think>") + "\n나", "가", "나"),
+        ("<think>\n\n</think>\n\n나", "", "나"),
+        ("<think>가</think>나</think>다", "가", "나</think>다"),
+        ("<think>" + typed("</s>") + "</think>나", typed("</s>"), "나"),
+        ("나", "", "나"),
+        ("가</think>나", "", "가</think>나"),
+        ("<think>가", "", "<think>가"),
+        ("답은 <think>와 </think>", "", "답은 <think>와 </think>"),
+    ],
+)
+def test_reasoning_is_only_a_block_that_opens_the_answer(content: str, reasoning: str, answer: str) -> None:
+    assert Block(open="<think>\n", close="\n</think>\n\n").split(content) == (reasoning, answer)
+
+
+def test_an_opened_block_needs_no_opening_tag() -> None:
+    block = Block(open="<think>\n", close="\n</think>\n\n")
+    assert block.split("가\n</think>\n\n나", opened=True) == ("가", "나")
+    assert block.split("<think>가</think>나", opened=True) == ("가", "나")
+    assert block.split("나", opened=True) == ("", "나")
 
 
 @pytest.mark.parametrize(
@@ -122,16 +171,14 @@ def test_a_system_turn_takes_the_place_of_the_preamble() -> None:
     [
         ("koalpaca", (Message("system", "짧게"),), "The template `koalpaca` has no `system` turn."),
         ("chatml", (Message("tool", "{}"),), "The template `chatml` has no `tool` turn."),
-        ("chatml", (Message("user", "a"), Message("system", "b")), "A system turn stands in the middle"),
+        ("chatml", (Message("user", "a"), SYSTEM), "A system turn stands in the middle"),
+        ("gemma", (SYSTEM,), "`gemma` writes the system turn into the user turn after it, and none follows here."),
+        ("llama2", (SYSTEM, ONE_TURN[1]), "`llama2` writes the system turn into the user turn after it"),
     ],
 )
-def test_a_turn_without_a_place_is_refused_by_both_readers(name: str, messages: tuple[Message, ...], said: str) -> None:
-    from jinja2.exceptions import TemplateError as JinjaError
-
+def test_a_turn_without_a_place_is_refused(name: str, messages: tuple[Message, ...], said: str) -> None:
     with pytest.raises(TemplateError, match=said):
         bound(name).render(messages)
-    with pytest.raises(JinjaError, match="No place here for a turn of the role"):
-        jinja(bound(name), messages)
 
 
 def test_a_name_that_does_not_exist_gets_the_nearest() -> None:
@@ -147,21 +194,12 @@ def test_a_template_that_ends_in_eos_needs_one() -> None:
 
 
 def test_a_template_without_a_stop_token_is_refused() -> None:
-    data = load_template("chatml").model_dump() | {
-        "example": {"messages": [], "text": ""},
-        "assistant": {"open": "A: "},
-    }
     with pytest.raises(TemplateError, match="has no stop token"):
-        _ = Template.model_validate(data).bind().stops
+        _ = changed("chatml", assistant={"open": "A: "}).bind().stops
 
 
 def test_a_stop_that_is_only_named_is_known_and_not_written() -> None:
-    data = load_template("koalpaca").model_dump() | {
-        "example": {"messages": [], "text": ""},
-        "assistant": {"open": "### 답변:", "lead": " "},
-        "stop": "{eos}",
-    }
-    bound = Template.model_validate(data).bind("", "<|endoftext|>")
+    bound = changed("koalpaca", assistant={"open": "### 답변:", "lead": " "}, stop="{eos}").bind("", "<|endoftext|>")
     assert bound.stops == ("<|endoftext|>",)
     assert "<|endoftext|>" not in bound.to_jinja()
     turns = [Message("user", "수도는?"), Message("assistant", "서울입니다.")]

@@ -7,12 +7,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from seodang.errors import ModelError, TemplateError
-from seodang.tokenization import PROBES, added_bos, compare, load_light, missing_tokens, probe_ids
+from seodang.tokenization import PROBES, added_bos, compare, load_light, missing_tokens, probe_ids, reserved_tokens
 
 
 def test_the_light_tokenizer_gives_the_ids_of_auto_tokenizer(tokenizer_dir: Path, tokenizer: Any) -> None:
@@ -26,6 +27,36 @@ def test_granite_is_loaded_by_its_own_class(shared_data: Path) -> None:
     light = load_light(str(folder))
     assert type(light).__name__ == "LlamaTokenizer"
     compare(light, AutoTokenizer.from_pretrained(folder))
+
+
+GRANITE = {
+    "<|user|>안녕": ([32002, 31734, 238, 136, 152], [32002, 29871, 31734, 238, 136, 152]),
+    "<|user|>\n하나": ([32002, 13, 30944, 31207], [32002, 29871, 13, 30944, 31207]),
+    " leading": ([8236], [29871, 8236]),
+}
+
+
+@pytest.mark.parametrize("text", GRANITE)
+def test_a_bare_tokenizer_json_would_have_given_other_ids(shared_data: Path, text: str) -> None:
+    from transformers import PreTrainedTokenizerFast
+
+    folder = shared_data / "tokenizers" / "granite-7b-lab"
+    both = load_light(str(folder)), PreTrainedTokenizerFast.from_pretrained(folder)
+    assert tuple(found.encode(text, add_special_tokens=False) for found in both) == GRANITE[text]
+
+
+@pytest.mark.parametrize(
+    ("entries", "found"),
+    [
+        (["<unused10>", "<unused9>", "<unused>"], ["<unused9>", "<unused10>"]),
+        (["[unused3]", "▁unused", "[UNK]"], ["[unused3]"]),
+        (["<|extra_0|>", "<|endoftext|>", "<extra_id_0>"], ["<|extra_0|>"]),
+        (["<SPECIAL_20>", "<|reserved_200|>", "<|dummy_3|>"], ["<|dummy_3|>", "<SPECIAL_20>", "<|reserved_200|>"]),
+        (["가", "1", "<|user|>"], []),
+    ],
+)
+def test_reserved_entries_are_known_by_their_names(entries: list[str], found: list[str]) -> None:
+    assert reserved_tokens(SimpleNamespace(get_vocab=lambda: dict.fromkeys(entries, 0))) == found
 
 
 def test_loading_imports_no_torch(tokenizer_dir: Path) -> None:

@@ -5,6 +5,7 @@ import seodang as sd
 run = sd.sft("models/base", "seed.jsonl", template="chatml", adapter={"kind": "lora", "r": 8}, output_dir="runs/sft")
 better = sd.dpo(run, "pairs.jsonl", output_dir="runs/dpo")
 dataset, collator = sd.encode("seed.jsonl", model="models/base", template="chatml")
+sd.preview("seed.jsonl", model="models/base", template="chatml", beside="trl")
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from seodang.api import Finished, dpo, encode, sft
+    from seodang.api import Finished, dpo, encode, preview, sft
     from seodang.errors import SeodangError
 
-__all__ = ["Finished", "SeodangError", "dpo", "encode", "sft"]
+__all__ = ["Finished", "SeodangError", "dpo", "encode", "preview", "sft"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""The Python API: `sft` and `dpo` run a recipe made of keyword arguments, `encode` hands out what they train on.
+"""The Python API: `sft` and `dpo` run a recipe made of keywords, `encode` and `preview` show what they train on.
 
 A key has the name and the place that it has in a recipe: `adapter={"kind": "lora", "r": 8}`, `training={…}`, `seed=1`.
 Rows and weights that exist only in memory are written into the run folder first (inputs.py).
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
     from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
+    from seodang.data.preview import Preview
     from seodang.workflow import Mode
 
 Data: TypeAlias = "str | os.PathLike[str] | Iterable[Row] | Mapping[str, Any]"
@@ -94,15 +96,9 @@ def encode(
     on stderr. Raises SeodangError.
     """
     from seodang.data.dataset import training_rows
-    from seodang.recipe_file import from_dict
 
-    with TemporaryDirectory() as folder:
-        inputs = Inputs(Path(folder) / "run", formatting_func)
-        given = {"model": inputs.tokenizer(model), "data": inputs.data(data), "output_dir": str(inputs.path)}
-        call = Phrase("The call of seodang.{function}", function="encode")
-        recipe: Any = from_dict({"stage": "sft"} | keys | given, call)
-        with inputs.placed():
-            rows = training_rows(recipe)
+    with _on_tokens("encode", data, model, formatting_func, keys) as recipe:
+        rows = training_rows(recipe)
     ledger = rows.ledger.close()
     if ledger["dropped"]:
         text, lost = "encode: {read} rows read, {kept} kept, dropped: {lost}", runs.counted(ledger["dropped"].items())
@@ -111,6 +107,36 @@ def encode(
     from seodang.tuning.sft import as_dataset
 
     return as_dataset(rows.train), collator(rows.chat.tokenizer)
+
+
+def preview(data: Data, model: Any, *, formatting_func: Formatting | None = None, **keys: Any) -> Preview:
+    """What an `sft` recipe trains, to look at: print it, or let a notebook show it in colour.
+
+    `row`, `beside`, `steps` and `text` say what to show, as on the command line: `row="seed.jsonl:17"`, `beside="trl"`,
+    `steps=True`. All other keys are the recipe's. `model` may be a tokenizer alone. Raises SeodangError.
+    """
+    from seodang.data import preview as previews
+
+    wanted = previews.Wanted(**{name: keys.pop(name) for name in previews.WANTED if name in keys})
+    with _on_tokens("preview", data, model, formatting_func, keys) as recipe:
+        return previews.preview(recipe, wanted)
+
+
+@contextmanager
+def _on_tokens(
+    function: str, data: Data, model: Any, formatting_func: Formatting | None, keys: Mapping[str, Any]
+) -> Iterator[Any]:
+    """The `sft` recipe of a call that reads rows and a tokenizer and leaves nothing behind."""
+    from seodang.recipe_file import from_dict
+
+    with TemporaryDirectory() as folder:
+        inputs = Inputs(Path(folder) / "run", formatting_func)
+        given = {"model": inputs.tokenizer(model), "data": inputs.data(data), "output_dir": str(inputs.path)}
+        recipe = from_dict(
+            {"stage": "sft"} | dict(keys) | given, Phrase("The call of seodang.{function}", function=function)
+        )
+        with inputs.placed():
+            yield recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +161,7 @@ def _run(recipe: dict[str, Any], model: Model, data: Data, job: _Job) -> Finishe
         require_writable(checked, mode)  # before anything is written into a folder that is not ours
     with inputs.placed():
         require_writable(checked, mode)
-        found = check(checked)
+        found = check(checked, keep=True)
         found.require()
         if found.pending:
             raise RunError("The call cannot start. Not made yet: {pending}.", pending=joined("; ", found.pending))

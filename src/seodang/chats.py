@@ -6,10 +6,11 @@ from typing import Any
 
 from seodang.encoding import Chat, NamedRenderer
 from seodang.errors import TemplateError
+from seodang.language import Phrase
 from seodang.model_template import ModelRenderer, thinks
 from seodang.packaged import names
-from seodang.template import BoundTemplate, load_template
-from seodang.tokenization import added_bos, missing_tokens
+from seodang.template import BoundTemplate, Template, load_template
+from seodang.tokenization import added_bos, missing_tokens, reserved_tokens
 
 PROBES = (
     [{"role": "user", "content": "안녕하세요?"}],
@@ -28,17 +29,29 @@ def make_chat(tokenizer: Any, template: str | None, override: bool = False, thin
     _require_fast(tokenizer)
     if template in (None, "model"):
         return Chat(tokenizer, _own(tokenizer, thinking))
-    bound = load_template(str(template)).bind(added_bos(tokenizer), tokenizer.eos_token or "")
+    found = load_template(str(template))
+    _require_thinking(found, thinking)
+    bound = found.bind(added_bos(tokenizer), tokenizer.eos_token or "", thinking)
     _require_tokens(tokenizer, bound)
     if tokenizer.chat_template and not override:
         _require_agreement(tokenizer, bound)
-    if thinking is not None:
+    return Chat(tokenizer, NamedRenderer(bound))
+
+
+def _require_thinking(template: Template, thinking: str | None) -> None:
+    if template.thinking is not None and thinking is None:
+        raise TemplateError(
+            "The template `{name}` writes a reasoning block ({tag}). Say what becomes of it in training: "
+            "`thinking: empty` (an empty block, as served with thinking off), `strip`, or `keep`.",
+            name=template.name,
+            tag=template.thinking.open.strip(),
+        )
+    if template.thinking is None and thinking is not None:
         raise TemplateError(
             "`thinking: {thinking}` is set, and the template `{name}` has no reasoning block. Leave `thinking` out.",
             thinking=thinking,
-            name=bound.name,
+            name=template.name,
         )
-    return Chat(tokenizer, NamedRenderer(bound))
 
 
 def _require_fast(tokenizer: Any) -> None:
@@ -71,16 +84,30 @@ def _require_tokens(tokenizer: Any, bound: BoundTemplate) -> None:
         raise TemplateError(
             "The template `{name}` needs {missing} as single tokens, and this tokenizer does not have them. Use a "
             "template that the tokenizer knows (alpaca and koalpaca need only an eos token), or make a tokenizer with "
-            "them (`stage: tokenizer`).",
+            "them: adding tokens is the work of `stage: tokenizer`.{reserved}",
             name=bound.name,
             missing=", ".join(missing),
+            reserved=_reserved(tokenizer, len(missing)),
         )
+
+
+def _reserved(tokenizer: Any, count: int) -> Phrase:
+    """What the tokenizer keeps for later use, as a way out."""
+    found = reserved_tokens(tokenizer)[:count]
+    if not found:
+        return Phrase("")
+    if missing_tokens(tokenizer, tuple(found)):
+        text = " This one keeps {tokens} in its vocabulary for that, which are not control tokens yet."
+    else:
+        text = " This one keeps {tokens} for such use: a copy of the template file may name them instead."
+    return Phrase(text, tokens=", ".join(found))
 
 
 def _require_agreement(tokenizer: Any, bound: BoundTemplate) -> None:
     jinja = bound.to_jinja()
+    served = {} if bound.thinking is None else {"enable_thinking": bound.thinking == "keep"}
     for probe in PROBES:
-        ours, own = _render(tokenizer, probe, jinja), _render(tokenizer, probe, tokenizer.get_chat_template())
+        ours, own = (_render(tokenizer, probe, text, served) for text in (jinja, tokenizer.get_chat_template()))
         if ours.rstrip() != own.rstrip():
             raise TemplateError(
                 "The template `{name}` contradicts the model's own chat template. The same conversation renders as\n"
@@ -93,12 +120,11 @@ def _require_agreement(tokenizer: Any, bound: BoundTemplate) -> None:
             )
 
 
-def _render(tokenizer: Any, messages: list[dict[str, str]], jinja: str) -> str:
+def _render(tokenizer: Any, messages: list[dict[str, str]], jinja: str, served: dict[str, bool]) -> str:
     from jinja2.exceptions import TemplateError as JinjaError
 
     try:
-        agp = messages[-1]["role"] == "user"
-        text = tokenizer.apply_chat_template(messages, chat_template=jinja, tokenize=False, add_generation_prompt=agp)
-        return str(text)
+        asked = {"add_generation_prompt": messages[-1]["role"] == "user", **served}
+        return str(tokenizer.apply_chat_template(messages, chat_template=jinja, tokenize=False, **asked))
     except JinjaError as error:
         return f"(refused: {error})"

@@ -134,7 +134,10 @@ def check(recipe: Path, overrides: tuple[str, ...]) -> None:
 @OVERRIDES
 @click.option("--row", metavar="SOURCE", help="The row to show, by its source (file.jsonl:17).")
 @click.option("--ids", is_flag=True, help="Print the ids as well.")
-def preview(recipe: Path, overrides: tuple[str, ...], row: str | None, ids: bool) -> None:
+@click.option("--beside", type=click.Choice(["trl"]), help="Show what a bare `trl sft` would train on the same row.")
+@click.option("--steps", is_flag=True, help="Walk the row's question through the tokenizer, step by step.")
+@click.option("--text", help="Walk this text through the tokenizer instead.")
+def preview(recipe: Path, overrides: tuple[str, ...], ids: bool, **wanted: Any) -> None:
     """Show what is trained, token by token."""
     from seodang.data import preview as previews
     from seodang.recipe import DPO, SFT
@@ -144,7 +147,7 @@ def preview(recipe: Path, overrides: tuple[str, ...], row: str | None, ids: bool
     if not isinstance(stage, (SFT, DPO)):
         text = "{file} is a `{stage}` recipe; preview looks at sft and dpo."
         raise SeodangError(text, file=recipe, stage=stage.stage)
-    previews.show(*previews.preview(stage, row), ids=ids)
+    previews.show(previews.preview(stage, previews.Wanted(**wanted)), ids=ids)
 
 
 @cli.command()

@@ -1,24 +1,33 @@
 """Conversations → ids and labels, exactly as the served model reads and writes them.
 
 A conversation is encoded in two kinds of piece: everything the model is given and everything it writes (answer + stop),
-each as it stands in place. So prompt ids are always a prefix, and trained ids always decode to exactly answer + stop.
+each as it stands in place (pieces.py). So prompt ids are always a prefix, trained ids are exactly those of answer and
+stop, and a syllable that is split over several tokens is trained or given as one.
 Control strings that a user typed stay text: they are marked before rendering and encoded without special-token parsing,
 which gives the ids of transformers' `apply_chat_template(..., sanitize_control_tokens=True)`, the oracle of the tests.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 from typing import Any, Protocol
 
 from seodang.errors import TemplateError
 from seodang.language import Phrase
+from seodang.model_template import one_per_turn
+from seodang.pieces import PieceEncoder, Placed
 from seodang.records import Conversation, Message, Preference
-from seodang.template import MARKS, BoundTemplate, Piece
+from seodang.template import BoundTemplate, Piece
 
 IGNORED = -100
+BATCH = 512
+"""How many conversations are given to the tokenizer at once."""
+
+HALF_PAIR = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(slots=True)
@@ -62,8 +71,12 @@ class Renderer(Protocol):
     def stops(self) -> tuple[str, ...]:
         """The control tokens that end an answer."""
 
-    def pieces(self, messages: Sequence[Message]) -> list[Piece]:
-        """Marked messages → the conversation in given and written pieces, in order."""
+    @property
+    def notes(self) -> tuple[Phrase, ...]:
+        """What a reader of the check should know about the template."""
+
+    def examples(self, messages: Sequence[Message]) -> list[list[Piece]]:
+        """Marked messages → the rows of a conversation, each in given and written pieces, in order."""
 
     def prompt(self, messages: Sequence[Message]) -> str:
         """Marked messages → the text a served model is given."""
@@ -75,15 +88,6 @@ class Chat:
 
     tokenizer: Any
     renderer: Renderer
-    _newline: list[int] = field(init=False)
-
-    def __post_init__(self) -> None:
-        from transformers.utils.chat_template_utils import _get_control_token_patterns
-
-        tokens = self.tokenizer._get_control_tokens(self.renderer.jinja)
-        self._control, _ = _get_control_token_patterns(tokens)
-        _, self._marked = _get_control_token_patterns(tuple(self.tokenizer.added_tokens_encoder))
-        self._newline = self.tokenizer.encode("\n", add_special_tokens=False)
 
     @property
     def jinja(self) -> str:
@@ -105,39 +109,80 @@ class Chat:
             ids.append(self.tokenizer.eos_token_id)
         return tuple(dict.fromkeys(ids))
 
+    @cached_property
+    def notes(self) -> tuple[Phrase, ...]:
+        """What a reader of the check should know about the template and the tokenizer."""
+        return (*self.renderer.notes, *([self._pieces.note] if self._pieces.note else []))
+
+    @cached_property
+    def _pieces(self) -> PieceEncoder:
+        return PieceEncoder(self.tokenizer, self.renderer.jinja)
+
     def prompt_ids(self, messages: Sequence[Message]) -> list[int]:
         """What a served model is given for these turns, up to where it begins to write."""
-        return self._encode(self.renderer.prompt([self._mark(m) for m in messages]), first=True)
+        return self._pieces.encode(self.renderer.prompt([self._mark(m) for m in messages])).ids
+
+    def examples(self, conversation: Conversation) -> list[Encoded]:
+        """The training rows of a conversation: one, or one per trained turn where the template rewrites earlier turns.
+
+        Raises TemplateError where no turn is trained, and where the template refuses the conversation.
+        """
+        found = next(self.encode_many([conversation]))
+        if isinstance(found, TemplateError):
+            raise found
+        return found
+
+    def encode_many(self, conversations: Iterable[Conversation]) -> Iterator[list[Encoded] | TemplateError]:
+        """`examples` of many conversations, in order, with few calls of the tokenizer; or the error that one is."""
+        waiting = iter(conversations)
+        while some := list(islice(waiting, BATCH)):
+            yield from self._encoded(some, [self._cut(conversation) for conversation in some])
+
+    def _encoded(
+        self, conversations: Sequence[Conversation], cut: Sequence[list[list[Piece]] | TemplateError]
+    ) -> Iterator[list[Encoded] | TemplateError]:
+        rows = [row for found in cut if not isinstance(found, TemplateError) for row in found]
+        try:
+            placed = iter(self._pieces.encode_many([request for row in rows for request in _requests(row)]))
+        except TemplateError as error:
+            if len(conversations) == 1:
+                yield _named(conversations[0], error)
+            else:  # one of them cannot be encoded: each by itself
+                for conversation, found in zip(conversations, cut, strict=True):
+                    yield from self._encoded([conversation], [found])
+            return
+        for conversation, found in zip(conversations, cut, strict=True):
+            if isinstance(found, TemplateError):
+                yield found
+            else:
+                yield [self._join(row, [next(placed) for _ in row], conversation.source) for row in found]
 
     def encode(self, conversation: Conversation) -> Encoded:
-        """The training row of a conversation. Raises TemplateError where no turn is trained."""
-        if not asks(conversation.messages):
+        """The one training row of a conversation. Raises TemplateError where it has several, and as `examples` does."""
+        rows = self.examples(conversation)
+        if len(rows) != 1:
             raise TemplateError(
-                "{source}: the conversation begins with an answer, so there is nothing that it answers. Put a user "
-                "turn before it, or leave the row out.",
+                "{source}: the template `{name}` rewrites earlier turns, so the conversation is {count} examples, not "
+                "one row. Ask for `examples`, or set `trained` to false on all turns but one.",
                 source=conversation.source or Phrase("a conversation"),
+                name=self.renderer.name,
+                count=len(rows),
             )
-        marked = [self._mark(message) for message in conversation.messages]
-        pieces = self.renderer.pieces(marked)
-        if not any(piece.trained for piece in pieces):
-            raise TemplateError(
-                "{source}: no turn of this conversation is trained. It needs an assistant turn, `trained` not false.",
-                source=conversation.source or Phrase("a conversation"),
-            )
-        row = self._join(pieces)
-        row.control_strings = sum(message.content.count(MARKS[0]) for message in marked)
-        row.source = conversation.source
-        return row
+        return rows[0]
 
     def encode_preference(self, pair: Preference) -> tuple[list[int], list[int], list[int]]:
         """Prompt ids, and the ids of the chosen and of the rejected answer, each with its stop."""
-        sides = []
-        for answer in (pair.chosen, pair.rejected):
-            last = Conversation(tuple(replace(m, trained=False) for m in pair.prompt) + answer, pair.source)
-            row = self.encode(last)
-            start = next(i for i, label in enumerate(row.labels) if label != IGNORED)
-            sides.append((row.input_ids[:start], row.input_ids[start:]))
-        (prompt, chosen), (other, rejected) = sides
+        chosen, rejected = (self.encode(side) for side in self.sides(pair))
+        return self.paired(pair, chosen, rejected)
+
+    def sides(self, pair: Preference) -> tuple[Conversation, Conversation]:
+        """The chosen and the rejected answer, each behind the prompt, in which nothing is trained."""
+        prompt = tuple(replace(message, trained=False) for message in pair.prompt)
+        return Conversation(prompt + pair.chosen, pair.source), Conversation(prompt + pair.rejected, pair.source)
+
+    def paired(self, pair: Preference, chosen: Encoded, rejected: Encoded) -> tuple[list[int], list[int], list[int]]:
+        """Two encoded sides as prompt, chosen and rejected ids. Raises TemplateError where their prompts differ."""
+        (prompt, good), (other, bad) = _halves(chosen), _halves(rejected)
         if prompt != other:
             raise TemplateError(
                 "{source}: the prompt has other ids before the chosen than before the rejected answer; the template "
@@ -145,70 +190,71 @@ class Chat:
                 source=pair.source,
                 name=self.renderer.name,
             )
-        return prompt, chosen, rejected
+        return prompt, good, bad
 
-    def _join(self, pieces: Sequence[Piece]) -> Encoded:
-        row = Encoded([], [])
-        for index, piece in enumerate(pieces):
-            ids = self._encode(piece.text, first=index == 0)
-            row.labels += ids if piece.trained else [IGNORED] * len(ids)
-            row.input_ids += ids
-            row.stop_trained &= not piece.trained or (bool(ids) and ids[-1] in self.stop_ids)
-            row.border_cuts += bool(index) and self._merges(pieces[index - 1].text, piece.text)
+    def _cut(self, conversation: Conversation) -> list[list[Piece]] | TemplateError:
+        """The marked conversation as rows of pieces, or the error that names it."""
+        source = conversation.source or Phrase("a conversation")
+        if not asks(conversation.messages):
+            return TemplateError(
+                "{source}: the conversation begins with an answer, so there is nothing that it answers. Put a user "
+                "turn before it, or leave the row out.",
+                source=source,
+            )
+        if any(HALF_PAIR.search(message.content) for message in conversation.messages):
+            return TemplateError(
+                "{source}: the row holds half of a surrogate pair (an escape like \\ud83d alone), which no tokenizer "
+                "reads. Mend the file that it comes from, or leave the row out.",
+                source=source,
+            )
+        try:
+            rows = self.renderer.examples([self._mark(message) for message in conversation.messages])
+        except TemplateError as error:
+            return _named(conversation, error)
+        if any(piece.trained for row in rows for piece in row):
+            return rows
+        return TemplateError(
+            "{source}: no turn of this conversation is trained. It needs an assistant turn, `trained` not false.",
+            source=source,
+        )
+
+    def _join(self, pieces: Sequence[Piece], placed: Sequence[Placed], source: str) -> Encoded:
+        row = Encoded([], [], source=source)
+        for piece, found in zip(pieces, placed, strict=True):
+            row.labels += found.ids if piece.trained else [IGNORED] * len(found.ids)
+            row.input_ids += found.ids
+            row.stop_trained &= not piece.trained or (bool(found.ids) and found.ids[-1] in self.stop_ids)
+            row.border_cuts += found.cut
+            row.control_strings += self._pieces.typed(piece.text)
         return row
-
-    def _merges(self, before: str, after: str) -> bool:
-        """Whether whole-text encoding would join the last characters of one piece with the first of the next."""
-        left, right = before[-8:], after[:8]
-        if MARKS[1] in left or MARKS[0] in right or before.endswith(self.renderer.stops):
-            return False
-        split = self._encode(left, first=False) + self._encode(right, first=False)
-        return self._encode(left + right, first=False) != split
 
     def _mark(self, message: Message) -> Message:
         """Put transformers' marks around typed control strings; `input_at` moves with its text."""
-        if self._control.search(message.content) is None and MARKS[0] not in message.content:
+        if not self._pieces.is_marked(message.content):
             return message
-        head = self._mark_text(message.content[: message.input_at]) if message.input_at is not None else ""
-        tail = message.content[message.input_at :] if message.input_at is not None else message.content
-        at = len(head) if message.input_at is not None else None
-        return replace(message, content=head + self._mark_text(tail), input_at=at)
+        at = message.input_at or 0
+        head, tail = self._pieces.mark(message.content[:at]), self._pieces.mark(message.content[at:])
+        return replace(message, content=head + tail, input_at=None if message.input_at is None else len(head))
 
-    def _mark_text(self, text: str) -> str:
-        from transformers.utils.chat_template_utils import mark_control_tokens
 
-        return str(mark_control_tokens(text, self._control))
+def _named(conversation: Conversation, error: TemplateError) -> TemplateError:
+    """The error with the row that it is about."""
+    source = conversation.source or Phrase("a conversation")
+    return TemplateError("{source}: {fault}", source=source, fault=error.phrase)
 
-    def _encode(self, text: str, first: bool) -> list[int]:
-        """Ids of a marked text as it stands in place: at the start, or after other text (no dummy prefix space)."""
-        if MARKS[0] not in text:
-            return self._plain(text, first)
-        ids: list[int] = []
-        for index, part in enumerate(self._marked.split(text)):
-            if not part:
-                continue
-            ids += self._typed(part) if index % 2 else self._plain(part, first and index == 0)
-        return ids
 
-    def _plain(self, text: str, first: bool) -> list[int]:
-        def encode(part: str) -> list[int]:
-            return list(self.tokenizer.encode(part, add_special_tokens=False))
+def _halves(row: Encoded) -> tuple[list[int], list[int]]:
+    """The ids before the first trained one, and from there on."""
+    start = next(i for i, label in enumerate(row.labels) if label != IGNORED)
+    return row.input_ids[:start], row.input_ids[start:]
 
-        return encode(text) if first else self._in_place(encode, text)
 
-    def _typed(self, token: str) -> list[int]:
-        ids = self._in_place(self.tokenizer._encode_without_added_tokens, token)
-        if self.tokenizer.convert_tokens_to_ids(token) in ids:
-            raise TemplateError(
-                "The control string {token!r} cannot be kept as text: this tokenizer makes the token from plain text.",
-                token=token,
-            )
-        return ids
-
-    def _in_place(self, encode: Callable[[str], list[int]], text: str) -> list[int]:
-        """Encode after a newline and take it off again, so that SentencePiece puts no dummy space before the text."""
-        ids, size = encode("\n" + text), len(self._newline)
-        return ids[size:] if ids[:size] == self._newline else encode(text)
+def _requests(row: Sequence[Piece]) -> Iterator[tuple[str, str]]:
+    """Every piece of a row with the text before it."""
+    before = ""
+    for piece in row:
+        yield piece.text, before
+        before = piece.text
 
 
 @dataclass(frozen=True)
@@ -232,7 +278,21 @@ class NamedRenderer:
         """The control tokens that end an answer."""
         return self.template.stops
 
-    def pieces(self, messages: Sequence[Message]) -> list[Piece]:
+    @property
+    def notes(self) -> tuple[Phrase, ...]:
+        """What a reader of the check should know about the template."""
+        if self.template.template.verified:
+            return ()
+        text = "the template `{name}` is not verified: no ids of the family's own tokenizer were compared with it"
+        return (Phrase(text, name=self.name),)
+
+    def examples(self, messages: Sequence[Message]) -> list[list[Piece]]:
+        """One row, or one per trained turn where the template rewrites earlier turns."""
+        if not self.template.rewrites_past:
+            return [self._pieces(messages)]
+        return [self._pieces(turns) for turns in one_per_turn(messages)]
+
+    def _pieces(self, messages: Sequence[Message]) -> list[Piece]:
         """Neighbouring segments of one kind, joined."""
         pieces: list[Piece] = []
         for segment in self.template.render(messages):

@@ -20,9 +20,9 @@ from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList,
 from transformers.generation import RepetitionPenaltyLogitsProcessor, TemperatureLogitsWarper, TopPLogitsWarper
 
 from seodang.errors import DataError, ModelError
-from seodang.model_template import thinks
-from seodang.runs import hash_file, hash_text, read_json, read_recipe
+from seodang.runs import hash_file, hash_text, read_json
 from seodang.self_instruct.completers import TOO_LONG, Request, Response, Sampling
+from seodang.served import prompt_ids, thinking_of
 from seodang.tuning.model import load_model
 from seodang.tuning.specs import ModelSpec, locate
 
@@ -248,11 +248,7 @@ class LocalCompleter:
         if isinstance(request.prompt, str):
             # Control strings within the text are examples' content: only a template places control tokens.
             return list(tokenizer(request.prompt, split_special_tokens=True)["input_ids"])
-        rows = [message.to_row() for message in request.prompt]
-        options = {"add_generation_prompt": True, "sanitize_control_tokens": True, "return_dict": False}
-        if self.thinking is not None:
-            options["enable_thinking"] = self.thinking == "keep"
-        return list(tokenizer.apply_chat_template(rows, tokenize=True, **options))
+        return prompt_ids(tokenizer, request.prompt, self.thinking)
 
 
 def load_completer(spec: ModelSpec, batch_size: int = 16, style: str | None = None) -> LocalCompleter:
@@ -268,9 +264,8 @@ def load_completer(spec: ModelSpec, batch_size: int = 16, style: str | None = No
             "with a template, or a chat model.",
             model=spec.run or spec.name_or_path,
         )
-    thinking = None
-    if template and thinks(generator.tokenizer.get_chat_template()):
-        thinking = str(read_recipe(Path(str(spec.run))).get("thinking") or "empty")
+    place = locate(spec)
+    thinking = thinking_of(place.adapter or place.base, generator.tokenizer)
     name = f"{spec.run or spec.name_or_path}@{hash_text(f'{_identity(spec)}{template}{thinking}')[:12]}"
     return LocalCompleter(generator, name, bool(template) if style is None else style == "chat", thinking)
 

@@ -190,14 +190,15 @@ def trained_tokens(job: Job) -> None:
     """One seed row, coloured by what is trained."""
     job.run(SEEDS)
     job.screen.command(f"seodang preview {FOLDER / SFT_SEEDS}.yaml")
-    shown, facts = previews.preview(job.recipe(SFT_SEEDS, SFT))
+    found = previews.preview(job.recipe(SFT_SEEDS, SFT))
+    shown = found.views[0].spans
     if job.screen.has_colours:
-        job.screen.line(as_rich(shown[0][1]))
+        job.screen.line(as_rich(shown))
         job.screen.console.print("   " + "  ".join(f"[{style}]{name}[/]" for name, style in STYLES.items()))
     else:
-        job.screen.line(as_text(shown[0][1]))
+        job.screen.line(as_text(shown))
         job.screen.line(say("What is trained stands in ⟦ ⟧."))
-    job.screen.line(say("{trained} of {tokens} tokens get a loss: the answer and its stop token {stop}.", **facts))
+    job.screen.line(say("{trained} of {tokens} tokens get a loss: the answer and its stop token {stop}.", **found.facts))
 
 
 def misspelt_key(job: Job) -> None:

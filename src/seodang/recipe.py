@@ -36,12 +36,45 @@ STAGES = {
 
 
 class Check(Schema):
-    """Thresholds of the audit; beyond one of them `check` ends with 1 and `run` does not start."""
+    """Thresholds of the audit; beyond one of them `check` ends with 1 and `run` does not start.
+
+    A share is of the rows that are kept, where nothing else is said. Nothing is allowed of what cannot be meant, a
+    little of what real files hold a little of, and up to half of what the recipe asks for.
+    """
 
     max_drop_ratio: float = Field(0.5, ge=0, le=1)
-    """Largest share of rows that may be dropped."""
+    """Largest share of the rows read that may be dropped. Above half, `data.max_length` or the file is another one
+    than was meant."""
     min_stop_ratio: float = Field(0.99, ge=0, le=1)
-    """Smallest share of trained answers whose stop token is trained too."""
+    """Smallest share of rows whose trained answers all end in a trained stop token. A template writes it always or
+    never, and without it a model does not stop."""
+    max_truncated_ratio: float = Field(0.5, ge=0, le=1)
+    """Largest share of rows that lost the beginning of their prompt (`data.over_length: truncate_prompt`)."""
+    max_bos_ratio: float = Field(0.0, ge=0, le=1)
+    """Largest share of rows that begin without the bos token which the tokenizer puts before a text, or with two of
+    them. It is the template's doing, so it is a mistake in one row as in all."""
+    max_control_ratio: float = Field(0.01, ge=0, le=1)
+    """Largest share of rows in which a control string is typed (`<|im_end|>`). It stays text in training, but more than
+    a few are the leftovers of another format, and servers read them as what they are not."""
+    max_empty_ratio: float = Field(0.0, ge=0, le=1)
+    """Largest share of rows with a trained answer that says nothing: it teaches to say nothing."""
+    max_echo_ratio: float = Field(0.005, ge=0, le=1)
+    """Largest share of rows whose answer is the turn before it. One in two hundred is small talk (안녕하세요 to
+    안녕하세요); more is a column taken twice."""
+    max_equal_ratio: float = Field(0.005, ge=0, le=1)
+    """Largest share of the pairs read whose chosen and rejected answer are one. They are dropped; public sets hold
+    about one in two thousand."""
+    max_duplicate_ratio: float = Field(0.02, ge=0, le=1)
+    """Largest share of training rows that repeat an earlier one, by the whole conversation as `prepare` compares it,
+    which drops them. Public sets hold up to one in sixty."""
+    max_leak_ratio: float = Field(0.0, ge=0, le=1)
+    """Largest share of held-out rows whose prompt is trained on: each flatters the held-out loss."""
+    max_byte_ratio: float = Field(1.0, ge=0, le=1)
+    """Largest share of rows of whose tokens most are bytes of split characters. An old tokenizer writes all Korean so:
+    it trains rightly, only slowly. Lower it where the tokenizer knows the language and broken text is feared."""
+    min_chars_per_token: float = Field(0.1, ge=0)
+    """Fewest characters per trained token, over all answers. A character has four bytes at most, so that even answers
+    of one character reach 0.15 with their stop; less means that little but control tokens is trained."""
 
 
 class Stage(Schema):
@@ -143,7 +176,7 @@ class Pretrain(Stage):
         return value
 
 
-class TrainData(Schema):
+class RowData(Schema):
     """Which rows: a run's train.jsonl and eval.jsonl, or files from elsewhere in any format `prepare` reads."""
 
     run: str | None = None
@@ -156,8 +189,6 @@ class TrainData(Schema):
     """Longest row in tokens."""
     on_error: Literal["stop", "skip"] = "stop"
     """A row that cannot be read stops the run with file:row, or is dropped and counted."""
-    over_length: Literal["drop", "error"] = "drop"
-    """What happens to a longer row: dropped and counted, or the run stops. An answer is never cut."""
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -168,6 +199,21 @@ class TrainData(Schema):
         if isinstance(self.eval, float) and not 0 <= self.eval < 1:
             raise ValueError(Phrase("`eval` as a share must be 0 or more and below 1, got {got}", got=self.eval))
         return self
+
+
+class PromptData(RowData):
+    """Rows whose prompts a model answers."""
+
+    over_length: Literal["drop", "error"] = "drop"
+    """What happens to a longer row: dropped and counted, or the run stops."""
+
+
+class TrainData(RowData):
+    """Rows to train on."""
+
+    over_length: Literal["drop", "truncate_prompt", "split_turns", "error"] = "drop"
+    """What happens to a longer row: dropped and counted; its oldest turns go, then the beginning of what is left of the
+    prompt; a conversation becomes several rows of whole turns; or the run stops. An answer is never cut."""
 
 
 class Finetuning(Stage):
@@ -203,6 +249,16 @@ class DPO(Finetuning):
 
     loss: Loss = Sigmoid()
     training: Training = Training(learning_rate=5e-6)
+
+    @field_validator("data")
+    @classmethod
+    def _pairs_are_whole(cls, value: TrainData) -> TrainData:
+        if value.over_length == "split_turns":
+            raise ValueError(
+                "`over_length: split_turns` is for conversations; of a pair only the prompt can be cut "
+                "(`truncate_prompt`)"
+            )
+        return value
 
 
 class InContext(Schema):
@@ -242,7 +298,7 @@ class Pairs(Stage):
 
     stage: Literal["pairs"]
     model: ModelSpec
-    data: TrainData
+    data: PromptData
     """The prompts: conversations (their answer is the reference) or prompts alone."""
     samples_per_prompt: int = Field(4, ge=2)
     max_prompts: int | None = Field(None, ge=1)
@@ -282,7 +338,7 @@ class Evaluate(Stage):
     """Column name → model, in the order of the table: base, sft, dpo."""
     template: str | None = None
     """Unset: each run's own; a model that has none answers with that of the first run which has one."""
-    data: TrainData
+    data: PromptData
     """Conversations; the last answer is the reference. A run's eval.jsonl is used where it has one."""
     max_prompts: int | None = Field(None, ge=1)
     metrics: tuple[str, ...] = tuple(METRICS)

@@ -8,6 +8,7 @@ here with AutoTokenizer and stops on a difference.
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,13 @@ PROBES = (
     "가나다ABC123",
 )  # fmt: skip
 """Twenty strings on which two tokenizers must agree; `{bos}` and `{eos}` stand for the tokenizer's own."""
+
+RESERVED = re.compile(
+    r"[<\[]\|?(?:reserved_special_token|reserved|unused|unused_token|extra|extra_token|dummy|placeholder|special)"
+    r"_?(\d+)\|?[>\]]",
+    re.IGNORECASE,
+)
+"""How tokenizers call the entries that they keep for later use."""
 
 
 def _config(folder: Path) -> dict[str, Any]:
@@ -139,6 +147,12 @@ def added_bos(tokenizer: Any) -> str:
     bos = tokenizer.bos_token
     ids = tokenizer.encode("가", add_special_tokens=True) if bos else []
     return str(bos) if ids and ids[0] == tokenizer.bos_token_id else ""
+
+
+def reserved_tokens(tokenizer: Any) -> list[str]:
+    """Entries that a tokenizer keeps for later use, by its numbers: `<|reserved_special_token_0|>`, `<unused0>`, …"""
+    found = [(int(match.group(1)), name) for name in tokenizer.get_vocab() if (match := RESERVED.fullmatch(name))]
+    return [name for _, name in sorted(found)]
 
 
 def missing_tokens(tokenizer: Any, tokens: tuple[str, ...]) -> list[str]:

@@ -69,7 +69,7 @@ def run_recipe(recipe: Stage, mode: Mode = "fresh") -> Outcome:
 def check_and_run(loaded: Loaded, mode: Mode, tell: Callable[[str], object] | None = None) -> Outcome:
     """Audit a recipe, `tell` what was found, then do it. Raises the error of what stands in the way."""
     require_writable(loaded.recipe, mode)
-    found = check(loaded.recipe)
+    found = check(loaded.recipe, keep=True)
     if tell:
         tell(found.text)
     found.require()

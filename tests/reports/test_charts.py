@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import matplotlib
 import pytest
 
-from seodang.reports.charts import MOST_BINS, MOST_POINTS, _thin, bin_values, curves, histogram
+from seodang.reports.charts import MOST_BINS, MOST_POINTS, _thin, bin_values, binned, curves, histogram
 
 LOSS = [(step, 3 / (1 + step / 20)) for step in range(100)]
 SVG = "{http://www.w3.org/2000/svg}"
@@ -138,6 +138,13 @@ def test_values_are_binned(values: list[float], edges: list[float], counts: list
 
     assert found[1] == counts
     assert found[0] == pytest.approx(edges)
+
+
+def test_counted_numbers_are_binned_as_the_numbers_are() -> None:
+    values = [3, 3, 3, 9, 27, 27]
+    edges, counts = bin_values(values)
+    assert binned({3: 3, 9: 1, 27: 2}) == {"edges": edges, "counts": counts}
+    assert binned({}) == {"edges": [], "counts": []}
 
 
 @pytest.mark.parametrize("scale", [1, 7, 0.013])

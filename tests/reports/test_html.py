@@ -139,7 +139,7 @@ def test_a_training_run(made: Callable[..., Page]) -> None:
 def test_what_is_trained_is_coloured(made: Callable[..., Page]) -> None:
     page = made(SFT)
 
-    kinds = [attrs["class"] for tag, attrs in page.tags if tag == "span" and attrs.get("class") in
+    kinds = [attrs["class"] for tag, attrs in page.tags if tag in ("span", "mark") and attrs.get("class") in
              ("trained", "stop", "control", "context")]  # fmt: skip
     assert kinds == ["trained", "stop", "control", "context", "control", "context", "trained", "stop"]
     assert "<|im_start|> user 날씨 어때? 맑아요. <|im_end|>" in page.text

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from seodang.errors import ModelError
+from seodang.errors import ModelError, TemplateError
 from seodang.generation import Completion
 from seodang.records import Message
 from seodang.runs import Run, hash_text
@@ -241,25 +241,25 @@ def test_a_conversation_that_fills_the_model_says_so(sft: Path, capsys: pytest.C
     assert out == "\n"
 
 
-def test_a_template_that_was_changed_is_said(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    open_talk(copy)
-    assert capsys.readouterr().err == ""
+def change(jinja: Path, before: str, after: str) -> None:
+    text = jinja.read_text(encoding="utf-8")
+    assert before in text
+    jinja.write_text(text.replace(before, after, 1), encoding="utf-8")
 
-    jinja = copy / "adapter" / "chat_template.jinja"
-    before = hash_text(jinja.read_text(encoding="utf-8"))
-    jinja.write_text(jinja.read_text(encoding="utf-8").replace("system\\n", "system "), encoding="utf-8")
-    open_talk(copy)
 
-    after = hash_text(jinja.read_text(encoding="utf-8"))
-    assert after != before
-    assert capsys.readouterr().err == (
-        f"[warning: the chat template in {copy} is not the one it was trained with ({after[:12]}, trained "
-        f"{before[:12]}); answers may be worse, and may not stop]\n"
-    )
+@pytest.mark.parametrize("place", [".", "adapter"])
+def test_one_other_character_in_the_template_stops_the_chat(copy: Path, place: str) -> None:
+    open_talk(copy / place)
+    change(copy / "adapter" / "chat_template.jinja", "assistant\\n", "assistant ")
+    with pytest.raises(TemplateError) as error:
+        open_talk(copy / place)
+    assert f"The chat template of the run {copy} was changed after the run was finished" in str(error.value)
+    assert f"Put {copy / 'adapter' / 'chat_template.jinja'} back as it was." in str(error.value)
 
 
 def test_a_run_that_only_continues_text_is_refused(copy: Path, model_dir: Path) -> None:
     (copy / "adapter" / "chat_template.jinja").unlink()
+    (copy / "manifest.json").write_text('{"state": "finished", "stage": "pretrain"}', encoding="utf-8")
     for path in (copy, model_dir):
         with pytest.raises(ModelError) as error:
             chat(path)
@@ -299,6 +299,7 @@ THINKS = (
 def test_a_thinking_template_is_used_as_it_was_trained(copy: Path, written: str, empty_block: bool) -> None:
     (copy / "adapter" / "chat_template.jinja").write_text(THINKS, encoding="utf-8")
     (copy / "recipe.yaml").write_text(f"stage: sft\n{written}\n", encoding="utf-8")
+    Run(copy).note(template={"fingerprint": hash_text(THINKS)})
     talk = open_talk(copy)
     talk.messages.append(Message("user", "하나"))
 

@@ -355,6 +355,8 @@ def test_preference_tuning_lowers_the_held_out_loss(parents: dict[str, Path], da
     assert [point["step"] for point in figures["margin"]] == [1, 2, 3, 4, 5, 6]
     assert abs(figures["margin"][0]["margin"]) < 1e-4 < figures["margin"][-1]["margin"]
     assert report["rows"] == {"read": 20, "kept": 20, "dropped": {}}
+    assert report["over_length"] == {"mode": "drop", "dropped": 0} and sum(figures["row_tokens"]["counts"]) == 20
+    assert report["parity"]["compared"] == report["parity"]["equal"] >= 28, "both answers of every training pair"
     assert (metrics["train_rows"], metrics["eval_rows"]) == (14, 6)
 
 

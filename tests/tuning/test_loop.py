@@ -9,7 +9,17 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoTokenizer, GenerationConfig, Trainer, TrainerCallback, TrainingArguments
+from transformers import (
+    AutoTokenizer,
+    GenerationConfig,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+)
 from trl import DPOConfig, SFTConfig
 
 from seodang import runs
@@ -112,6 +122,35 @@ def test_a_tokenizer_without_a_pad_token_pads_all_the_same(pad: int | None, eos:
     batch = found([{"input_ids": [9, 2], "labels": [9, 2]}])
     assert batch["input_ids"].tolist() == [[9, 2, filler, filler]]
     assert batch["labels"].tolist() == [[9, 2, -100, -100]]
+
+
+def tiny(kind: str) -> Any:
+    torch.manual_seed(0)
+    if kind == "rope":
+        sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+        return LlamaForCausalLM(LlamaConfig(vocab_size=64, **sizes, initializer_range=0.2)).eval()
+    sizes = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64}
+    return GPT2LMHeadModel(GPT2Config(vocab_size=64, **sizes, initializer_range=0.2, eos_token_id=2)).eval()
+
+
+@pytest.mark.parametrize("kind", ["rope", "learned"])
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_a_row_alone_and_in_a_padded_batch_gives_equal_logits(kind: str, side: str) -> None:
+    model, rows = tiny(kind), [[9, 8, 2, 7, 6, 2], [5, 2], [4, 3, 11]]
+    batch = collator(SimpleNamespace(pad_token_id=2, eos_token_id=2))([{"input_ids": r, "labels": r} for r in rows])
+    ids, mask = batch["input_ids"], batch["attention_mask"]
+    if side == "left":
+        shift = [len(rows[0]) - len(row) for row in rows]
+        ids, mask = (torch.stack([x.roll(n) for x, n in zip(xs, shift, strict=True)]) for xs in (ids, mask))
+    at = (mask.cumsum(-1) - 1).clamp(min=0)
+    with torch.no_grad():
+        together = model(input_ids=ids, attention_mask=mask, position_ids=at).logits
+        unseen = model(input_ids=ids, position_ids=at).logits
+        for row, logits, bare, seen in zip(rows, together, unseen, mask.bool(), strict=True):
+            alone = model(input_ids=torch.tensor([row])).logits[0]
+            torch.testing.assert_close(logits[seen], alone, atol=1e-5, rtol=0)
+            if side == "left" and len(row) < len(rows[0]):
+                assert (bare[seen] - alone).abs().max() > 1e-3  # what the mask is for
 
 
 @pytest.mark.parametrize(
@@ -286,8 +325,8 @@ def test_an_adapter_is_saved_with_its_tokenizer_its_stop_ids_and_an_absolute_bas
     _, loaded = trainer_of(model_dir, tmp_path, Lora(r=4))
     loaded.tokenizer.chat_template = "{{ messages }}"
     (tmp_path / ".adapter.unfinished").mkdir()
-    save_trained(loaded, Run(tmp_path), (1, 2))
-    folder = tmp_path / "adapter"
+    folder = save_trained(loaded, Run(tmp_path), (1, 2))
+    assert folder == tmp_path / "adapter"
     names = {path.name for path in folder.iterdir()}
     assert {"adapter_model.safetensors", "adapter_config.json", "tokenizer.json", "generation_config.json"} <= names
     assert not [name for name in names if name.endswith((".bin", ".pt", ".pth", ".pkl"))] and "ref" not in names
@@ -304,7 +343,7 @@ def test_whole_weights_are_saved_as_a_model(model_dir: Path, tmp_path: Path) -> 
     _, loaded = trainer_of(model_dir, tmp_path, Full())
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "old").write_text("left by an earlier try", encoding="utf-8")
-    save_trained(loaded, Run(tmp_path), (2,))
+    assert save_trained(loaded, Run(tmp_path), (2,)) == tmp_path / "model"
     again = AutoModelForCausalLM.from_pretrained(tmp_path / "model")
     ids = torch.tensor([[5, 6, 7]])
     assert torch.equal(again(ids).logits, loaded.model.eval()(ids).logits)

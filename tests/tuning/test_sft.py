@@ -17,12 +17,13 @@ from transformers import AutoTokenizer, GenerationConfig, TrainerCallback
 
 from seodang import runs
 from seodang.data.dataset import training_rows
-from seodang.errors import DataError, ModelError
+from seodang.errors import DataError, ModelError, TemplateError
 from seodang.recipe_file import from_dict
 from seodang.runs import Run
 from seodang.tuning import loop, sft
 from seodang.tuning.model import Aim, load_for_training, load_model
 from seodang.tuning.specs import ModelSpec
+from seodang.workflow import run_recipe
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
 
@@ -120,6 +121,8 @@ def test_the_report_counts_rows_and_tokens(model_dir: Path, data: dict[str, Any]
     folder = open_run(tmp_path / "run")
     report = sft.run(chosen, folder)
     assert report["rows"] == {"read": 13, "kept": 12, "dropped": {"over_length": 1}}
+    assert (report["over_length"], report["warnings"]) == ({"mode": "drop", "dropped": 1}, [])
+    assert sum(report["figures"]["row_tokens"]["counts"]) == 13 and report["figures"]["row_tokens"]["edges"][-1] > 64
     dropped = [json.loads(line) for line in folder.file("dropped.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [(row["reason"], row["source"]) for row in dropped] == [("over_length", "train.jsonl:10")]
     rows = training_rows(chosen)
@@ -128,6 +131,7 @@ def test_the_report_counts_rows_and_tokens(model_dir: Path, data: dict[str, Any]
     assert metrics["tokens"] == sum(len(row.input_ids) for row in rows.train)
     assert metrics["trained_tokens"] == sum(label != -100 for row in rows.train for label in row.labels)
     assert metrics["longest_row"] == max(len(row.input_ids) for row in rows.train)
+    assert report["parity"]["compared"] == report["parity"]["equal"] > 9
 
 
 def test_every_weight_is_trained_where_the_recipe_says_full(
@@ -319,6 +323,35 @@ def test_a_fresh_adapter_on_a_merged_parent_loads_from_its_own_folder(
     assert runs.read_log(second.path)[0]["eval_loss"] == pytest.approx(
         runs.read_log(first.path)[-1]["eval_loss"], rel=1e-4
     )
+
+
+def test_a_template_that_is_saved_otherwise_stops_the_run_and_loses_nothing(
+    model_dir: Path, data: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One character changes between saving and reading anew; once it is as trained, `--resume` ends the run."""
+    chosen = recipe({"name_or_path": str(model_dir)}, data, training={"max_steps": 2}, output_dir=str(tmp_path / "run"))
+    save = sft.save_trained
+
+    def save_otherwise(*args: Any) -> Path:
+        jinja = save(*args) / "chat_template.jinja"
+        jinja.write_text(jinja.read_text(encoding="utf-8").replace("assistant\\n", "assistant "), encoding="utf-8")
+        return jinja.parent
+
+    monkeypatch.setattr(sft, "save_trained", save_otherwise)
+    with pytest.raises(TemplateError, match=r"train.jsonl:1: a fresh process makes other ids of the prompt") as error:
+        run_recipe(chosen)
+    place = tmp_path / "run" / "adapter"
+    assert f"what was trained stays in {place}; but the run is not finished" in str(error.value)
+    trained = weights_in(place)
+    assert not runs.is_finished(tmp_path / "run")
+    monkeypatch.undo()
+    report = run_recipe(chosen, "resume").report
+    assert report["parity"]["compared"] == report["parity"]["equal"] > 9
+    assert all(torch.equal(weight, trained[name]) for name, weight in weights_in(place).items())
+    chat = training_rows(chosen).chat
+    manifest = runs.manifest(tmp_path / "run") or {}
+    assert (manifest["state"], manifest["template"]) == ("finished", {"fingerprint": chat.fingerprint})
+    assert runs.read_json(tmp_path / "run" / "report.json")["parity"] == report["parity"]  # type: ignore[index]
 
 
 # --- Resuming and silence --------------------------------------------------------------------------------------------

@@ -1,24 +1,27 @@
 """`seodang check`: the audit of a recipe and its whole data set before anything is paid for. No torch in here.
 
-For a stage that trains on conversations or pairs every row is encoded as the trainer will see it; for `prepare` every
-row is read and parsed. An input that another
-stage has not made yet is said and is no failure; a broken threshold is a problem, and `check` and `run` end with 1.
+For a stage that trains on conversations or pairs every row is encoded as the trainer will see it, counted and let go
+(tally.py); rows with findings are written beside the run folder. For `prepare` every row is read and parsed. An input
+that another stage has not made yet is said and is no failure; a broken threshold is a problem, and `check` and `run`
+end with 1.
 """
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from seodang import runs
-from seodang.data.dataset import TrainingRows, training_rows
+from seodang.data.dataset import TrainingRows, recipe_chat, remember, require_some
+from seodang.data.findings import STOP, Findings
+from seodang.data.loading import part_files
+from seodang.data.outcomes import outcomes
 from seodang.data.survey import named, open_source
-from seodang.encoding import Encoded
+from seodang.data.tally import Share, Tally, allowed
 from seodang.errors import CheckFailed, DataError
-from seodang.language import Phrase, joined, label, padded, say
+from seodang.language import Phrase, columns, joined, label, padded, say
 from seodang.recipe import DPO, SFT, Prepare, Pretrain, Source, Stage
 from seodang.tuning.preflight import problems_before_loading, require_positions, stored_positions
 
@@ -32,13 +35,19 @@ class Audit:
 
     stage: str
     facts: dict[str, str] = field(default_factory=dict)
+    shares: list[Share] = field(default_factory=list)
+    """What rows were looked at for, found or not."""
+    offenders: Path | None = None
+    """The list of rows with findings; None where there are none, or the recipe has no `output_dir`."""
     pending: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
     @property
     def text(self) -> str:
-        """The summary: a line per fact, then what is missing, then the problems."""
+        """The summary: a line per fact, the table of findings, then what is missing, then the problems."""
         lines = [f"  {padded(label(name), 10)} {say(value)}" for name, value in self.facts.items()]
+        lines += [f"  {line}" for line in table(self.shares)]
+        lines += [say("  rows with findings: {path}", path=self.offenders)] if self.offenders else []
         lines += [say("  not made yet: {text}", text=text) for text in self.pending]
         problems = [say("  PROBLEM: {text}", text=text) for text in self.problems]
         return "\n".join([say("check ({stage}):", stage=self.stage), *lines, *problems])
@@ -50,8 +59,31 @@ class Audit:
             raise CheckFailed("The check found problems:\n{lines}", lines=lines)
 
 
-def check(recipe: Stage) -> Audit:
-    """Audit a recipe. Raises the error of what is plainly wrong (a missing file, a template that does not fit)."""
+def table(shares: Sequence[Share]) -> list[str]:
+    """The findings as lines of a table, in the user's language."""
+    if not shares:
+        return []
+    heads = [say("finding"), say("rows"), say("share"), say("allowed"), say("first")]
+    cells = [
+        [label(one.name), f"{one.count:,}", f"{one.value:.1%}", f"{one.limit:.1%}", one.first if one.count else ""]
+        for one in shares
+    ]
+    wide = [max(map(columns, column)) for column in zip(heads, *cells, strict=True)]
+    return [
+        "  ".join([padded(name, wide[0]), *map(_right, numbers, wide[1:4]), first]).rstrip()
+        for name, *numbers, first in [heads, *cells]
+    ]
+
+
+def _right(text: str, width: int) -> str:
+    return " " * (width - columns(text)) + text
+
+
+def check(recipe: Stage, keep: bool = False) -> Audit:
+    """Audit a recipe; with `keep` its encoded rows stay in memory for the run that follows.
+
+    Raises the error of what is plainly wrong: a missing file, a template that does not fit, no row left to train on.
+    """
     audit = Audit(recipe.stage)
     audit.pending = [Phrase("{run} (run its recipe first)", run=run) for run in missing_runs(recipe)]
     _require_files(recipe)
@@ -62,15 +94,8 @@ def check(recipe: Stage) -> Audit:
     if isinstance(recipe, (SFT, DPO, Pretrain)):
         problems_before_loading(recipe)
     if isinstance(recipe, (SFT, DPO)) and not audit.pending:
-        rows = training_rows(recipe)
-        require_positions(stored_positions(recipe.model), _longest(rows))
-        _audit_rows(recipe, rows, audit)
+        _audit_rows(recipe, audit, keep)
     return audit
-
-
-def _longest(rows: TrainingRows) -> int:
-    """Tokens of the longest row, held-out ones too, as the trainer counts it."""
-    return max(len(row.input_ids) if isinstance(row, Encoded) else row.length for row in [*rows.train, *rows.eval])
 
 
 def missing_runs(recipe: Stage) -> list[str]:
@@ -120,65 +145,94 @@ def _source_fact(source: Source, name: str) -> Phrase:
     return Phrase(text, told=told, bad=bad, first=first)
 
 
-def _split(recipe: SFT | DPO, rows: TrainingRows) -> Phrase:
-    told, share = Phrase("{train} train, {eval} eval", train=len(rows.train), eval=len(rows.eval)), recipe.data.eval
-    if rows.eval or not isinstance(share, float) or not share:
+def _audit_rows(recipe: SFT | DPO, audit: Audit, keep: bool) -> None:
+    chat = recipe_chat(recipe)
+    findings = Findings(offenders_path(recipe), allowed(recipe.check))
+    tally = Tally(chat, findings, has_eval_file="eval" in part_files(recipe.data))
+    rows = TrainingRows(chat) if keep else None
+    with findings.closing():
+        for outcome in outcomes(recipe.data, chat, recipe.reads, order=("eval", "train")):
+            tally.see(outcome)
+            if rows is not None and not outcome.error:
+                rows.add(outcome)
+        tally.close()
+    audit.offenders = findings.path if findings.written else None
+    if not tally.error:
+        require_some(tally.ledger, bool(tally.kept["train"]))
+        require_positions(stored_positions(recipe.model), tally.longest)
+        if rows is not None:
+            remember(recipe, rows)
+    _tell(recipe, tally, audit)
+
+
+def offenders_path(recipe: Stage) -> Path | None:
+    """Where the rows with findings are written: beside the run folder, which there may not be yet."""
+    return Path(f"{recipe.output_dir}.offenders.jsonl") if recipe.output_dir else None
+
+
+def _tell(recipe: SFT | DPO, tally: Tally, audit: Audit) -> None:
+    """Facts, table and problems of what was counted."""
+    audit.facts["rows"] = runs.ledger_line(tally.ledger.close())
+    audit.facts["split"] = _split(recipe, tally)
+    if tally.lengths:
+        audit.facts |= _figures(recipe, tally)
+    for number, note in enumerate(tally.chat.notes, 1):
+        audit.facts[Phrase("note {number}", number=number)] = note
+    audit.shares = [share for share in tally.shares(recipe.check) if share.of]
+    audit.problems += [share.problem for share in audit.shares if share.problem]
+    density = tally.figures()["chars_per_token"] if tally.lengths else recipe.check.min_chars_per_token
+    if density < recipe.check.min_chars_per_token:
+        text = "answers have {density:.2f} characters per trained token; `check.min_chars_per_token` is {limit}"
+        audit.problems.append(Phrase(text, density=density, limit=recipe.check.min_chars_per_token))
+    if tally.error:
+        text = "{count:,} rows stop the run, the first of them: {error}"
+        audit.problems.append(Phrase(text, count=tally.stopping, error=tally.error.phrase))
+
+
+def _split(recipe: SFT | DPO, tally: Tally) -> Phrase:
+    train, held, share = tally.kept["train"], tally.kept["eval"], recipe.data.eval
+    told = Phrase("{train} train, {eval} eval", train=train, eval=held)
+    if tally.examples != tally.kept:
+        text = "{told}; {train_examples:,} and {eval_examples:,} examples"
+        examples = {f"{part}_examples": tally.examples[part] for part in ("train", "eval")}
+        told = Phrase(text, told=told, **examples)
+    if held or not isinstance(share, float) or not share:
         return told
     text = "{told} (the share {share:g} of {rows} rows held out none)"
-    return Phrase(text, told=told, share=share, rows=len(rows.train))
+    return Phrase(text, told=told, share=share, rows=train)
 
 
-def _audit_rows(recipe: SFT | DPO, rows: TrainingRows, audit: Audit) -> None:
-    ledger, facts = rows.ledger.close(), supervision(rows)
+def _figures(recipe: SFT | DPO, tally: Tally) -> dict[str, Phrase]:
+    """What is trained: tokens, lengths, stops, and how the tokenizer writes it."""
+    facts = tally.figures()
     low, middle, high = facts["length"]
-    limit, stops = recipe.data.max_length, ", ".join(rows.chat.renderer.stops)
-    audit.facts["rows"] = runs.ledger_line(ledger)
-    audit.facts["split"] = _split(recipe, rows)
-    audit.facts["tokens"] = Phrase("{tokens:,} of which trained {trained_tokens:,} ({trained_share:.0%})", **facts)
     text = "{low} … {middle} … {high} tokens (shortest, median, longest; limit {limit})"
-    audit.facts["length"] = Phrase(text, low=low, middle=middle, high=high, limit=limit)
-    audit.facts["stop"] = Phrase(
-        "trained in {stop_share:.1%} of rows ({stops}); {control_strings} typed control strings kept as text; "
-        "{border_cuts} borders cut",
-        stops=stops,
-        **facts,
-    )
-    _thresholds(recipe, ledger, facts, audit)
-
-
-def _thresholds(recipe: SFT | DPO, ledger: dict[str, Any], facts: dict[str, Any], audit: Audit) -> None:
-    share = 1 - ledger["kept"] / max(ledger["read"], 1)
-    if share > recipe.check.max_drop_ratio:
-        text = "{share:.1%} of rows are dropped; check.max_drop_ratio is {limit}"
-        audit.problems.append(Phrase(text, share=share, limit=recipe.check.max_drop_ratio))
-    if facts["stop_share"] < recipe.check.min_stop_ratio:
-        text = "the stop token is trained in {share:.1%} of rows; check.min_stop_ratio is {limit}"
-        audit.problems.append(Phrase(text, share=facts["stop_share"], limit=recipe.check.min_stop_ratio))
-
-
-def supervision(rows: TrainingRows) -> dict[str, Any]:
-    """What is trained, over all training rows: tokens, trained tokens, lengths, stops, typed control strings."""
-    encoded = [row for row in rows.train if isinstance(row, Encoded)]
-    if not encoded:  # pairs: both answers are trained, each ends in its stop
-        lengths = [row.length for row in rows.train]
-        trained = sum(len(row.chosen) + len(row.rejected) for row in rows.train)
-        total = trained + sum(len(row.prompt) for row in rows.train)
-        stops = [row.chosen[-1] in rows.chat.stop_ids and row.rejected[-1] in rows.chat.stop_ids for row in rows.train]
-        return _facts(lengths, total, trained, stops)
-    lengths = [len(row.input_ids) for row in encoded]
-    facts = _facts(lengths, sum(lengths), sum(row.trained for row in encoded), [row.stop_trained for row in encoded])
-    facts["border_cuts"] = sum(row.border_cuts for row in encoded)
-    facts["control_strings"] = sum(row.control_strings for row in encoded)
-    return facts
-
-
-def _facts(lengths: list[int], total: int, trained: int, stops: list[bool]) -> dict[str, Any]:
+    stopped = 1 - tally.findings.counts[STOP] / tally.ledger.kept
     return {
-        "tokens": total,
-        "trained_tokens": trained,
-        "trained_share": trained / total,
-        "length": (min(lengths), int(statistics.median(lengths)), max(lengths)),
-        "stop_share": sum(stops) / len(stops),
-        "border_cuts": 0,
-        "control_strings": 0,
+        "tokens": Phrase("{tokens:,} of which trained {trained_tokens:,} ({trained_share:.0%})", **facts),
+        "length": Phrase(text, low=low, middle=middle, high=high, limit=recipe.data.max_length),
+        "stop": Phrase(
+            "trained in {share:.1%} of rows ({stops}); {control_strings} typed control strings kept as text; "
+            "{border_cuts} borders cut",
+            share=stopped,
+            stops=", ".join(tally.chat.renderer.stops),
+            **facts,
+        ),
+        "bos": _bos(tally),
+        "text": Phrase(
+            "{chars_per_token:.2f} characters per trained token; {byte_share:.1%} of tokens are bytes of split "
+            "characters",
+            **facts,
+        ),
     }
+
+
+def _bos(tally: Tally) -> Phrase:
+    """What stands at the beginning of a row."""
+    bos = tally.chat.tokenizer.bos_token
+    if not bos:
+        return Phrase("the tokenizer has none")
+    if not tally.begun:
+        return Phrase("the template writes none ({bos})", bos=bos)
+    text = "{bos} begins {share:.1%} of rows"
+    return Phrase(text, bos=bos, share=tally.begun / tally.ledger.kept)

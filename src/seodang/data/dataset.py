@@ -1,211 +1,106 @@
-"""What a recipe's `data:` names → records → encoded rows, with a ledger: every row is kept or dropped for a reason.
+"""The encoded rows of a recipe, in memory: what `preview` shows and the trainers train on, with the ledger of all rows.
 
-`training_rows(recipe)` is what `check`, `preview` and the trainers share; the encoding of the last recipe is kept in
-the process, so that `run` trains on exactly the rows that its check has counted.
+The encoding of the last recipe is kept in the process, so that `run` trains on exactly the rows that its check has
+counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from seodang import runs
 from seodang.chats import make_chat
-from seodang.data import formats
-from seodang.data.dedup import held_out
-from seodang.data.reading import open_records
-from seodang.encoding import IGNORED, Chat, Encoded, asks
+from seodang.data.outcomes import EQUAL_SIDES, OVER_LENGTH, PART_LOST, EncodedPair, Outcome, outcomes
+from seodang.encoding import IGNORED, Chat, Encoded
 from seodang.errors import DataError
-from seodang.language import Phrase, joined
+from seodang.language import Phrase
 from seodang.recipe import DPO, SFT, TrainData
-from seodang.records import Conversation, Preference, Prompt, Record, Text, turns
+from seodang.records import Record
 from seodang.runs import Ledger
+from seodang.served import require_trained_template
 from seodang.tokenization import load_light
 from seodang.tuning.specs import locate
-
-READS: dict[str, tuple[type, ...]] = {
-    "messages": (Conversation,),
-    "preference": (Preference,),
-    "prompts": (Conversation, Prompt),
-    "answers": (Conversation, Preference),
-}
-"""What a stage can read → the nouns that serve it."""
-
-
-@dataclass(slots=True)
-class Rows:
-    """The records of a recipe's data, and the ledger with those dropped so far; whoever uses a row counts it kept."""
-
-    train: list[Record]
-    eval: list[Record]
-    ledger: Ledger = field(default_factory=Ledger)
-
-
-@dataclass(frozen=True, slots=True)
-class EncodedPair:
-    """A preference pair in ids; chosen and rejected each end in their stop."""
-
-    prompt: list[int]
-    chosen: list[int]
-    rejected: list[int]
-    source: str = ""
-
-    @property
-    def length(self) -> int:
-        """Tokens of the longer side with its prompt."""
-        return len(self.prompt) + max(len(self.chosen), len(self.rejected))
 
 
 @dataclass(slots=True)
 class TrainingRows:
-    """Encoded rows of a recipe with the records they came from, in the same order."""
+    """Encoded rows of a recipe with the records they came from, in the same order.
+
+    A conversation that became several rows stands in `records` once for each; the ledger counts it as one row.
+    """
 
     chat: Chat
-    train: list[Any]
-    eval: list[Any]
-    records: list[Record]
-    ledger: Ledger
+    train: list[Any] = field(default_factory=list)
+    eval: list[Any] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
+    ledger: Ledger = field(default_factory=Ledger)
+    lengths: Counter[int] = field(default_factory=Counter)
+    """Tokens of a row before it was made to fit → how many training and held-out rows have them."""
+    made_to_fit: Counter[str] = field(default_factory=Counter)
+    """`truncated` and `split` → rows; `over_length_part` → parts of split conversations that were lost."""
 
+    def add(self, outcome: Outcome) -> None:
+        """Keep what became of a row. Raises its error where it stops the run."""
+        if outcome.error:
+            raise outcome.error
+        if outcome.length:
+            self.lengths[outcome.length] += 1
+        if outcome.reason:
+            self.ledger.drop(outcome.reason, outcome.dropped())
+            return
+        self.ledger.keep()
+        (self.train if outcome.part == "train" else self.eval).extend(row for _, row in outcome.kept)
+        if outcome.part == "train":
+            self.records += [record for record, _ in outcome.kept]
+        self.made_to_fit[outcome.made_to_fit] += bool(outcome.made_to_fit)
+        self.made_to_fit[PART_LOST] += len(outcome.lost)
+        self.ledger.rows += [{"reason": PART_LOST} | record.to_row() for record in outcome.lost]
 
-def load_rows(data: TrainData, reads: str) -> Rows:
-    """Read `data.run` or `data.train` and `data.eval` as records. `reads` is a key of `READS`."""
-    rows = Rows([], [])
-    if data.run:
-        folder = runs.finished_run(data.run, "data.run")
-        _require_rows(folder)
-        rows.train = _records(folder / runs.TRAIN, data, reads, rows.ledger)
-        if (folder / runs.EVAL).exists() and (folder / runs.EVAL).stat().st_size:
-            rows.eval = _records(folder / runs.EVAL, data, reads, rows.ledger)
-        return rows
-    train = _records(Path(str(data.train)), data, reads, rows.ledger)
-    if isinstance(data.eval, str):
-        rows.train, rows.eval = train, _records(Path(data.eval), data, reads, rows.ledger)
-        return rows
-    for record in train:
-        (rows.eval if held_out(record, data.eval or 0.0) else rows.train).append(record)
-    return rows
+    def over_length(self, mode: str) -> dict[str, Any]:
+        """The `over_length` entry of a report: the mode, and how many rows it met in which way."""
+        dropped = {"dropped": self.ledger.dropped.get(OVER_LENGTH, 0)}
+        return {"mode": mode} | dropped | {name: count for name, count in self.made_to_fit.items() if count}
 
-
-def _require_rows(folder: Path) -> None:
-    if not (folder / runs.TRAIN).exists():
-        raise DataError(
-            "data.run: the run {path} holds no {name}; it is a `{stage}` run. Name a run that makes rows.",
-            path=folder,
-            name=runs.TRAIN,
-            stage=(runs.manifest(folder) or {}).get("stage", "?"),
+    def warnings(self) -> list[str]:
+        """What is no error and yet to be known of these rows, a sentence each."""
+        typed = sum(bool(row.control_strings) for row in self.train)
+        text = (
+            "{rows:,} training rows hold typed control strings. Here they stay text, in training and whenever the "
+            "model is asked; other servers do not do this yet and read them as control tokens."
         )
-
-
-def _records(path: Path, data: TrainData, reads: str, ledger: Ledger) -> list[Record]:
-    found: list[Record] = []
-    wanted = formats.Auto() if data.run else data.format
-    for item in open_records(path, wanted, keeps_source=data.run is not None).items:
-        if isinstance(item.found, DataError):
-            if data.on_error == "stop":
-                raise item.found
-            ledger.drop(item.reason, item.dropped())
-        elif isinstance(item.found, READS[reads]):
-            found.append(item.found)
-        else:
-            raise _another_kind(item.place, item.found, reads)
-    return found
-
-
-def _another_kind(place: str, record: Record, reads: str) -> DataError:
-    return DataError(
-        "{source}: this stage reads {wanted}, and the row is a {found}. {way_out}",
-        source=place,
-        wanted=joined(" or ", (_NAMES[noun][1] for noun in READS[reads])),
-        found=_NAMES[type(record)][0],
-        way_out=_WAY_OUT[reads],
-    )
-
-
-_NAMES: dict[type, tuple[Phrase, Phrase]] = {
-    Conversation: (Phrase("conversation"), Phrase("conversations")),
-    Preference: (Phrase("preference"), Phrase("preferences")),
-    Prompt: (Phrase("prompt"), Phrase("prompts")),
-    Text: (Phrase("text"), Phrase("texts")),
-}
-"""A row, and rows, of every kind that a file can hold."""
-_WAY_OUT = {
-    "messages": Phrase(
-        "Every row needs an answer: `messages` that end with an assistant turn, or instruction and output."
-    ),
-    "preference": Phrase("It needs `prompt`, `chosen` and `rejected` in every row."),
-    "prompts": Phrase("It needs a `prompt` or `messages` in every row."),
-    "answers": Phrase("Every row needs an answer to compare with: `messages`, or `prompt`, `chosen` and `rejected`."),
-}
-
-
-def encode_rows(rows: Rows, chat: Chat, data: TrainData) -> TrainingRows:
-    """Conversations → training rows under `max_length`; a longer one is dropped and counted, or stops the run."""
-
-    def encode(record: Any) -> tuple[Encoded, int]:
-        row = chat.encode(record)
-        return row, len(row.input_ids)
-
-    return _encode(rows, chat, data, encode)
-
-
-def encode_pairs(rows: Rows, chat: Chat, data: TrainData) -> TrainingRows:
-    """Preference pairs → ids under `max_length`; pairs whose two sides are one text are dropped and counted."""
-
-    def encode(record: Any) -> tuple[EncodedPair, int]:
-        pair = EncodedPair(*chat.encode_preference(record), source=record.source)
-        return pair, pair.length
-
-    return _encode(rows, chat, data, encode)
-
-
-def _encode(rows: Rows, chat: Chat, data: TrainData, encode: Callable[[Any], tuple[Any, int]]) -> TrainingRows:
-    found = TrainingRows(chat, [], [], [], rows.ledger)
-    for part, records in ((found.train, rows.train), (found.eval, rows.eval)):
-        for record in records:
-            if not asks(turns(record)):
-                rows.ledger.drop("no_question", record.to_row())
-                continue
-            row, length = encode(record)
-            if isinstance(row, EncodedPair) and row.chosen == row.rejected:
-                rows.ledger.drop("chosen_equals_rejected", record.to_row())
-            elif _fits(length, record, data, rows.ledger):
-                part.append(row)
-                if part is found.train:
-                    found.records.append(record)
-    return found
-
-
-def _fits(length: int, record: Record, data: TrainData, ledger: Ledger) -> bool:
-    if length <= data.max_length:
-        ledger.keep()
-        return True
-    if data.over_length == "error":
-        raise DataError(
-            "{source}: the row has {length} tokens and `data.max_length` is {limit}. Raise it, or write "
-            "`data.over_length: drop` to drop and count such rows; an answer is never cut.",
-            source=record.source,
-            length=length,
-            limit=data.max_length,
-        )
-    ledger.drop("over_length", record.to_row() | {"tokens": length})
-    return False
+        return [Phrase(text, rows=typed)] if typed else []
 
 
 _last: dict[str, TrainingRows] = {}
 
 
 def training_rows(recipe: SFT | DPO) -> TrainingRows:
-    """The encoded rows of an `sft` or `dpo` recipe. Raises DataError where none is left to train on."""
+    """The encoded rows of an `sft` or `dpo` recipe.
+
+    Raises DataError where none is left to train on, and the error of a row that stops the run.
+    """
+    rows = _last.get(_key(recipe))
+    if rows is None:
+        rows = _training_rows(recipe)
+        remember(recipe, rows)
+    return rows
+
+
+def remember(recipe: SFT | DPO, rows: TrainingRows) -> None:
+    """Keep these as the rows of a recipe, in place of the last recipe's."""
+    _last.clear()
+    _last[_key(recipe)] = rows
+
+
+def _key(recipe: SFT | DPO) -> str:
+    """What the rows of a recipe depend on."""
     said = recipe.model_dump(
         mode="json", include={"stage", "model", "template", "template_override", "thinking", "data"}
     )
-    key = runs.dump_json([said, _stamps(recipe)])
-    if key not in _last:
-        _last.clear()
-        _last[key] = _training_rows(recipe)
-    return _last[key]
+    return runs.dump_json([said, _stamps(recipe)])
 
 
 def _stamps(recipe: SFT | DPO) -> list[list[Any]]:
@@ -217,32 +112,50 @@ def _stamps(recipe: SFT | DPO) -> list[list[Any]]:
 
 
 def _training_rows(recipe: SFT | DPO) -> TrainingRows:
-    chat = recipe_chat(recipe)
-    rows = load_rows(recipe.data, recipe.reads)
-    encode = encode_pairs if isinstance(recipe, DPO) else encode_rows
-    found = encode(rows, chat, recipe.data)
-    if not found.train:
-        raise DataError(
-            "No row is left to train on: {read} read, dropped {dropped}. {way_out}",
-            read=found.ledger.read,
-            dropped=runs.counted(sorted(found.ledger.dropped.items())),
-            way_out=_empty_way_out(found.ledger),
-        )
+    found = collect(recipe.data, recipe_chat(recipe), recipe.reads)
+    require_some(found.ledger, bool(found.train))
     return found
 
 
+def collect(data: TrainData, chat: Chat, reads: str) -> TrainingRows:
+    """Every row of `data`, encoded or dropped. `reads` is a key of `loading.READS`.
+
+    Raises the error of a row that stops the run.
+    """
+    found = TrainingRows(chat)
+    for outcome in outcomes(data, chat, reads):
+        found.add(outcome)
+    return found
+
+
+def require_some(ledger: Ledger, is_any_left: bool) -> None:
+    """Raise DataError where no row is left to train on."""
+    if not is_any_left:
+        raise DataError(
+            "No row is left to train on: {read} read, dropped {dropped}. {way_out}",
+            read=ledger.read,
+            dropped=runs.counted(sorted(ledger.dropped.items())),
+            way_out=_empty_way_out(ledger),
+        )
+
+
 def _empty_way_out(ledger: Ledger) -> Phrase:
-    if "chosen_equals_rejected" in ledger.dropped:
+    if EQUAL_SIDES in ledger.dropped:
         text = "Where chosen equals rejected there is nothing to prefer; look at the file with `seodang inspect`."
         return Phrase(text)
-    if "over_length" in ledger.dropped:
+    if OVER_LENGTH in ledger.dropped:
         return Phrase("Raise `data.max_length`.")
     return Phrase("Look at the file with `seodang inspect`.")
 
 
 def recipe_chat(recipe: SFT | DPO) -> Chat:
-    """The chat of a recipe's model and template, without torch."""
-    tokenizer = load_light(tokenizer_path(recipe), recipe.model.revision)
+    """The chat of a recipe's model and template, without torch.
+
+    Raises TemplateError where the template of the run that the recipe continues was changed since.
+    """
+    path = tokenizer_path(recipe)
+    tokenizer = load_light(path, recipe.model.revision)
+    require_trained_template(path, tokenizer)
     own = recipe.template in (None, "model")
     return make_chat(tokenizer, None if own else recipe.template, recipe.template_override, recipe.thinking)
 
@@ -255,17 +168,30 @@ def tokenizer_path(recipe: Any) -> str:
     return named
 
 
+MOST_SHOWN = 8
+"""Of so many rows with one source there is something to see; a generator may name one source for thousands."""
+
+
 def sample_rows(rows: TrainingRows, source: str | None = None) -> list[tuple[str, Encoded]]:
-    """One training row to look at, the first or the one with this source: (title, row); a pair is two rows."""
-    for index, record in enumerate(rows.records):
-        if source is None or record.source == source:
-            row = rows.train[index]
-            return [("", row)] if isinstance(row, Encoded) else _two_sides(row)
-    raise DataError(
-        "There is no training row with the source {source}{why}. `--row` takes a source as `file.jsonl:17`.",
-        source=source,
-        why=_why_not(rows, source),
-    )
+    """The first training row to look at, or those with this source: (title, row).
+
+    A pair is two rows, and a conversation that was split is several.
+    """
+    sources = (record.source for record in rows.records)
+    found = [row for name, row in zip(sources, rows.train, strict=True) if name == source]
+    found = rows.train[:1] if source is None else found[:MOST_SHOWN]
+    if not found:
+        raise DataError(
+            "There is no training row with the source {source}{why}. `--row` takes a source as `file.jsonl:17`.",
+            source=source,
+            why=_why_not(rows, source),
+        )
+    if isinstance(found[0], EncodedPair):
+        return _two_sides(found[0])
+    if len(found) == 1:
+        return [("", found[0])]
+    title = "{number} of {count} with this source"
+    return [(Phrase(title, number=number, count=len(found)), row) for number, row in enumerate(found, 1)]
 
 
 def _two_sides(pair: EncodedPair) -> list[tuple[str, Encoded]]:

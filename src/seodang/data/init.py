@@ -261,4 +261,4 @@ def _tokens(record: Record, chat: Chat) -> int:
         prompt, chosen, rejected = chat.encode_preference(record)
         return len(prompt) + max(len(chosen), len(rejected))
     assert isinstance(record, Conversation)
-    return len(chat.encode(record).input_ids)
+    return max(len(row.input_ids) for row in chat.examples(record))

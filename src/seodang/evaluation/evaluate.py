@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 import torch
 
 from seodang import runs
-from seodang.data.dataset import load_rows
+from seodang.data.loading import load_rows
 from seodang.encoding import IGNORED, Chat
 from seodang.errors import DataError, ModelError
 from seodang.evaluation.divergence import Drawn, divergence, draw
@@ -140,9 +140,11 @@ def _sides(record: Held, chat: Chat) -> list[tuple[list[int], list[int], list[bo
     if isinstance(record, Preference):
         prompt, chosen, rejected = chat.encode_preference(record)
         return [(prompt, said, [True] * len(said)) for said in (chosen, rejected)]
-    row = chat.encode(record)
-    start = next(i for i, label in enumerate(row.labels) if label != IGNORED)
-    return [(row.input_ids[:start], row.input_ids[start:], [label != IGNORED for label in row.labels[start:]])]
+    sides = []
+    for row in chat.examples(record):
+        start = next(i for i, label in enumerate(row.labels) if label != IGNORED)
+        sides.append((row.input_ids[:start], row.input_ids[start:], [label != IGNORED for label in row.labels[start:]]))
+    return sides
 
 
 def _reference(record: Held) -> str:
@@ -200,11 +202,11 @@ def _costs(model: Any, chat: Chat, records: Sequence[Held]) -> Iterator[dict[str
         for (_, chosen, _), (good, bad) in zip(pairs, answer_logps(model, pairs), strict=True):
             yield {"reference_nll": -good, "reference_tokens": len(chosen), "rejected_nll": -bad}
         return
-    sides = [_sides(record, chat)[0] for record in records]
-    logps = token_logps(model, [(given, said) for given, said, _ in sides])
-    for (_, _, trained), scores in zip(sides, logps, strict=True):
-        total = float(scores.double()[torch.tensor(trained)].sum())
-        yield {"reference_nll": -total, "reference_tokens": sum(trained)}
+    each = [_sides(record, chat) for record in records]
+    logps = iter(token_logps(model, [(given, said) for sides in each for given, said, _ in sides]))
+    for sides in each:
+        total = sum(float(next(logps).double()[torch.tensor(trained)].sum()) for _, _, trained in sides)
+        yield {"reference_nll": -total, "reference_tokens": sum(sum(trained) for _, _, trained in sides)}
 
 
 def measure(records: Sequence[Held], rows: Sequence[dict[str, Any]], metrics: Sequence[str]) -> dict[str, Any]:

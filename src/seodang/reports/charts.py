@@ -80,6 +80,12 @@ def bin_values(values: Sequence[float]) -> tuple[list[float], list[int]]:
     return [low + width * i for i in range(bins + 1)], counts
 
 
+def binned(counts: Mapping[int, int]) -> dict[str, list[float] | list[int]]:
+    """A histogram as a report holds it, of whole numbers that are counted already."""
+    edges, heights = bin_values([value for value, count in counts.items() for _ in range(count)])
+    return {"edges": edges, "counts": heights}
+
+
 def _finite(points: Curve) -> list[tuple[float, float]]:
     return [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)]
 

@@ -3,7 +3,7 @@
     rows          read = kept + dropped(by reason); also `requests` and `records`, and every source of `prepare`
     metrics       numbers, or per model numbers with `intervals` and `counts`
     figures       [{"step", …}] is a curve, [1, 2, …] or {"edges", "counts"} a histogram
-    preview       [{"text", "kind": trained | stop | control | context}], or a list of such rows
+    preview       {"views": […], "steps": {…}} as preview.py reads it, or the spans of one row
     samples       [{"prompt", "reference", "answers": {model: text}}], or {reason: [row]}
 
 What a report lacks is left out. Nothing is loaded from elsewhere, and text from data is text: Jinja escapes all of it.
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from seodang import runs
 from seodang.language import Phrase, joined, label, language, say
 from seodang.reports.charts import bin_values, curves, histogram
+from seodang.reports.preview import environment, steps, views
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -62,7 +63,8 @@ def render(
         tasks=list(_tasks(models)),
         tables={key: value for key, value in report.items() if key not in SHOWN_ELSEWHERE and _is_table(value)},
         figures=list(_figures(report.get("figures") or {"loss": log})),
-        previews=_previews(report.get("preview")),
+        views=views(report.get("preview")),
+        steps=steps(report.get("preview")),
         compared=[NO_SAMPLE | one for one in _list(report.get("samples")) if _is_comparison(one)],
         groups=_groups(report.get("samples")),
         recipe=recipe,
@@ -72,16 +74,10 @@ def render(
 
 @lru_cache
 def _template() -> Template:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    loader = PackageLoader("seodang.reports", "")
-    environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    filters: dict[str, Any] = {"label": label, "number": number, "reason": reason, "share": share, "turns": _turns}
-    environment.filters |= filters
-    environment.globals |= {"label": label, "say": say}  # Jinja would fold a filter of a constant once for all
-    return environment.get_template("report.html.j2")
+    made = environment()
+    filters: dict[str, Any] = {"number": number, "reason": reason, "share": share, "turns": _turns}
+    made.filters |= filters
+    return made.get_template("report.html.j2")
 
 
 def verdict(report: Mapping[str, Any]) -> str:
@@ -258,13 +254,6 @@ def _series(name: str, value: Any) -> Iterator[tuple[str, list[tuple[float, floa
 
 def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
-
-
-def _previews(value: Any) -> list[list[tuple[str, str]]]:
-    """Rows of (kind, text)."""
-    rows = _list(value)
-    rows = [rows] if rows and isinstance(rows[0], dict) else [row for row in rows if isinstance(row, list)]
-    return [[(str(span.get("kind", "context")), str(span.get("text", ""))) for span in row] for row in rows]
 
 
 def _is_comparison(sample: Any) -> bool:

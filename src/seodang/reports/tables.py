@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from seodang.data.dataset import load_rows
+from seodang.data.loading import load_rows
 from seodang.language import label, say
 from seodang.recipe import Evaluate
 from seodang.records import Conversation

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any
 
 from seodang import runs
-from seodang.data.dataset import load_rows
+from seodang.data.loading import load_rows
 from seodang.errors import DataError
 from seodang.evaluation.metrics import METRICS, Answer
 from seodang.language import Phrase

@@ -19,10 +19,9 @@ from seodang.chats import make_chat
 from seodang.errors import ModelError
 from seodang.generation import Completion, Generator
 from seodang.language import Phrase, say
-from seodang.model_template import thinks
 from seodang.records import Message
-from seodang.runs import hash_text
 from seodang.self_instruct.completers import Sampling, seed_of
+from seodang.served import prompt_ids, thinking_of
 from seodang.tuning.model import load_model
 from seodang.tuning.specs import ModelSpec, spec_of_run
 
@@ -53,7 +52,10 @@ def chat(run_path: Path, sampling: Sampling = GREEDY, seed: int = 42) -> None:
 
 
 def open_talk(run_path: Path, sampling: Sampling = GREEDY, seed: int = 42) -> Talk:
-    """Load a run, or a folder of weights, for talking; says where its template is not the one it was trained with."""
+    """Load a run, or a folder of weights, for talking.
+
+    Raises TemplateError where the run's chat template is not the one it was trained with.
+    """
     is_run = (run_path / runs.MANIFEST).exists() or not run_path.exists()
     loaded = load_model(spec_of_run(run_path) if is_run else ModelSpec(name_or_path=str(run_path)))
     if not loaded.tokenizer.chat_template:
@@ -62,11 +64,9 @@ def open_talk(run_path: Path, sampling: Sampling = GREEDY, seed: int = 42) -> Ta
             "run that was trained on conversations (`sft` or `dpo`).",
             path=run_path,
         )
-    _compare_template(run_path, loaded.tokenizer.get_chat_template())
-    thinking = None
-    if thinks(loaded.tokenizer.get_chat_template()):
-        thinking = str(runs.read_recipe(run_path).get("thinking") or "empty")
-    stops = _stop_ids(runs.weights_of(run_path) if is_run else run_path, loaded.tokenizer, thinking)
+    weights = runs.weights_of(run_path) if is_run else run_path
+    thinking = thinking_of(weights, loaded.tokenizer)
+    stops = _stop_ids(weights, loaded.tokenizer, thinking)
     return Talk(Generator(loaded.model, loaded.tokenizer, stops), sampling, seed, thinking)
 
 
@@ -76,18 +76,6 @@ def _stop_ids(folder: Path, tokenizer: Any, thinking: str | None) -> tuple[int, 
     if saved is None:
         return make_chat(tokenizer, None, thinking=thinking).stop_ids
     return tuple(saved) if isinstance(saved, list) else (int(saved),)
-
-
-def _compare_template(run_path: Path, jinja: str) -> None:
-    trained = (runs.manifest(run_path) or {}).get("template", {}).get("fingerprint")
-    if trained and trained != hash_text(jinja):
-        _tell(
-            "[warning: the chat template in {run} is not the one it was trained with ({here}, trained {trained}); "
-            "answers may be worse, and may not stop]",
-            run=run_path,
-            here=hash_text(jinja)[:12],
-            trained=trained[:12],
-        )
 
 
 @dataclass(slots=True)
@@ -117,16 +105,7 @@ class Talk:
 
     def prompt_ids(self) -> list[int]:
         """What the model is given: the turns in its own template, control strings that were typed kept as text."""
-        extra = {} if self.thinking is None else {"enable_thinking": self.thinking == "keep"}
-        ids: list[int] = self.generator.tokenizer.apply_chat_template(
-            [message.to_row() for message in self.messages],
-            add_generation_prompt=True,
-            sanitize_control_tokens=True,
-            tokenize=True,
-            return_dict=False,
-            **extra,
-        )
-        return ids
+        return prompt_ids(self.generator.tokenizer, self.messages, self.thinking)
 
     def ending(self, prompt: Sequence[int], answer: Completion, stop: str) -> Phrase:
         """Why the answer ended, in words."""

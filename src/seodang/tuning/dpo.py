@@ -21,13 +21,16 @@ from transformers import TrainerCallback
 from trl import DPOConfig, DPOTrainer
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 
-from seodang.data.dataset import EncodedPair, TrainingRows, training_rows
+from seodang.data.dataset import TrainingRows, training_rows
+from seodang.data.outcomes import EncodedPair
 from seodang.errors import DataError, ModelError
 from seodang.recipe import DPO
+from seodang.reports.charts import binned
 from seodang.runs import DROPPED, Run, dump_json
 from seodang.spans import previews
 from seodang.tuning import reference
 from seodang.tuning.model import Aim, Loaded, exact_adapters, load_for_training, require_room
+from seodang.tuning.parity import prove, prove_saved
 from seodang.tuning.preflight import require_reporter
 from seodang.tuning.reference import Logps, Pair, Reference, answer_logps, largest_difference
 
@@ -50,12 +53,14 @@ def run(recipe: DPO, folder: Run) -> dict[str, Any]:
     """Train on preference pairs and write the adapter (or model); returns the report with what the reference was.
 
     Raises DataError where there is nothing to prefer, ModelError where policy and reference are not one model before
-    the first step, RunError where a resumed run's reference belongs to something else.
+    the first step, RunError where a resumed run's reference belongs to something else, TemplateError where what is
+    trained is not what a server reads.
     """
     require_reporter(recipe.training)
     rows = training_rows(recipe)
     require_preferences(rows.train)
     folder.write_rows(DROPPED, rows.ledger.rows)
+    prove(recipe, rows)
     aim = Aim(recipe.seed, steps_of(recipe.training, len(rows.train)), folder.path)
     loaded = load_for_training(recipe.model, recipe.adapter, aim)
     require_room(loaded, max(pair.length for pair in [*rows.train, *rows.eval]))
@@ -65,10 +70,11 @@ def run(recipe: DPO, folder: Run) -> dict[str, Any]:
     start = prove_start(recipe, loaded, _pairs(rows.train[:STEP0_PAIRS]), parent)
     outcome = train(trainer, folder)
     metrics = outcome["metrics"] | preferences(recipe, loaded, _pairs(rows.eval), parent) | counts(rows)
-    figures = outcome["figures"] | {"margin": _margins(folder)}
-    save_trained(loaded, folder, rows.chat.stop_ids)
+    figures = outcome["figures"] | {"margin": _margins(folder), "row_tokens": binned(rows.lengths)}
+    proof = prove_saved(recipe, rows, save_trained(loaded, folder, rows.chat.stop_ids))
     report = {"rows": rows.ledger.close(), "metrics": metrics, "figures": figures}
-    return report | {"reference": start, "preview": previews(rows)}
+    report |= {"over_length": rows.over_length(recipe.data.over_length), "warnings": rows.warnings()}
+    return report | {"reference": start, "parity": proof, "preview": previews(rows)}
 
 
 def require_preferences(pairs: Sequence[EncodedPair]) -> None:

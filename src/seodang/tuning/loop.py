@@ -205,10 +205,10 @@ def _outcome(log: Sequence[dict[str, Any]], steps: int, seconds: float) -> dict[
     return {"metrics": metrics, "figures": {"loss": loss, "eval_loss": held_out}}
 
 
-def save_trained(loaded: Loaded, folder: Run, stop_ids: Sequence[int]) -> None:
+def save_trained(loaded: Loaded, folder: Run, stop_ids: Sequence[int]) -> Path:
     """Write what was trained: `adapter/` of a PEFT model, else `model/`, with tokenizer and stop ids and no pickle.
 
-    The tokenizer is saved as it is: set its chat_template before. The folder appears whole or not at all.
+    The tokenizer is saved as it is: set its chat_template before. The folder appears whole or not at all; returns it.
     """
     is_adapter = hasattr(loaded.model, "peft_config")
     target = folder.file("adapter" if is_adapter else "model")
@@ -227,3 +227,4 @@ def save_trained(loaded: Loaded, folder: Run, stop_ids: Sequence[int]) -> None:
     config.save_pretrained(unfinished)
     shutil.rmtree(target, ignore_errors=True)
     os.replace(unfinished, target)
+    return target

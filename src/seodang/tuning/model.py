@@ -22,6 +22,7 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, set_seed
 
 from seodang.errors import ModelError
+from seodang.served import require_trained_template
 from seodang.tokenization import compare, load_light
 from seodang.tuning.adapters import Full
 from seodang.tuning.preflight import output_layer_refused, require_mixture, require_positions
@@ -107,9 +108,14 @@ def load_tokenizer(name_or_path: str, revision: str | None = None, trust_remote_
 
 
 def tokenizer_of(spec: ModelSpec) -> Any:
-    """The tokenizer that belongs to a model, without loading its weights."""
+    """The tokenizer that belongs to a model, without loading its weights.
+
+    Raises TemplateError where a run's chat template is not the one it was finished with.
+    """
     place = locate(spec)
-    return load_tokenizer(place.tokenizer, place.revision, spec.trust_remote_code)
+    tokenizer = load_tokenizer(place.tokenizer, place.revision, spec.trust_remote_code)
+    require_trained_template(place.adapter or place.base, tokenizer)
+    return tokenizer
 
 
 def load_model(spec: ModelSpec, *, is_trainable: bool = False, full: bool = False) -> Loaded:

@@ -17,29 +17,35 @@ from trl import SFTConfig, SFTTrainer
 from seodang.data.dataset import TrainingRows, training_rows
 from seodang.encoding import Encoded
 from seodang.recipe import SFT
+from seodang.reports.charts import binned
 from seodang.runs import DROPPED, Run
 from seodang.spans import previews
 from seodang.tuning.model import Aim, Loaded, exact_adapters, load_for_training, require_room
+from seodang.tuning.parity import prove, prove_saved
 from seodang.tuning.preflight import require_reporter
 
 
 def run(recipe: SFT, folder: Run) -> dict[str, Any]:
     """Train the recipe's adapter (or every weight) and write it; returns the report.
 
-    Raises DataError where no row is left, ModelError where the model and the adapter do not fit.
+    Raises DataError where no row is left, ModelError where the model and the adapter do not fit, TemplateError where
+    what is trained is not what a server reads.
     """
     require_reporter(recipe.training)
     rows = training_rows(recipe)
     folder.write_rows(DROPPED, rows.ledger.rows)
+    prove(recipe, rows)
     aim = Aim(recipe.seed, steps_of(recipe.training, len(rows.train)), folder.path)
     loaded = load_for_training(recipe.model, recipe.adapter, aim)
     require_room(loaded, max(len(row.input_ids) for row in [*rows.train, *rows.eval]))
     loaded.tokenizer.chat_template = rows.chat.jinja
     outcome = train(make_trainer(recipe, rows, loaded, folder), folder)
-    save_trained(loaded, folder, rows.chat.stop_ids)
+    proof = prove_saved(recipe, rows, save_trained(loaded, folder, rows.chat.stop_ids))
     metrics = outcome["metrics"] | counts(rows)
-    report = {"rows": rows.ledger.close(), "metrics": metrics, "figures": outcome["figures"]}
-    return report | {"preview": previews(rows)}
+    figures = outcome["figures"] | {"row_tokens": binned(rows.lengths)}
+    report = {"rows": rows.ledger.close(), "metrics": metrics, "figures": figures}
+    report |= {"over_length": rows.over_length(recipe.data.over_length), "warnings": rows.warnings()}
+    return report | {"parity": proof, "preview": previews(rows)}
 
 
 def make_trainer(recipe: SFT, rows: TrainingRows, loaded: Loaded, folder: Run) -> SFTTrainer:
