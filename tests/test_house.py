@@ -28,6 +28,7 @@ WHOLE = {
     "test_notebook.py",
     "test_packaging.py",
     "test_readme.py",
+    "test_trl_templates.py",
     "test_upstream.py",
     "test_whole_job.py",
 }

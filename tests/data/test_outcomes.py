@@ -140,6 +140,7 @@ class TestTruncatePrompt:
         assert row.length <= LIMIT < found.length
         assert chat.tokenizer.decode(row.chosen) == "책입니다.<|im_end|>"
         assert chat.tokenizer.decode(row.rejected) == "잘 모르겠지만 아마 책일 거예요.<|im_end|>"
+        assert [message.role for message in record.prompt] == ["user"]
         assert record.prompt[0].content.endswith("무엇인가요?")
 
 

@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 import torch
 
 from seodang.chats import make_chat
+from seodang.encoding import Chat, NamedRenderer
 from seodang.errors import DataError, ModelError, TemplateError
 from seodang.evaluation import evaluate, lineage
 from seodang.evaluation.evaluate import measure, run
@@ -343,6 +345,19 @@ def test_a_template_for_all_models_can_be_named(recipe: Callable[..., Evaluate])
     messages = (Message("user", "안녕"),)
     assert {chat.renderer.name for chat in chats.values()} == {"chatml"}
     assert chats["base"].prompt_ids(messages) == own["base"].prompt_ids(messages) == own["sft"].prompt_ids(messages)
+
+
+def test_the_examples_of_a_conversation_cost_what_its_one_row_does(model_dir: Path, tokenizer: Any) -> None:
+    from transformers import AutoModelForCausalLM
+
+    model, bound = AutoModelForCausalLM.from_pretrained(model_dir).eval(), load_template("chatml").bind()
+    turns = (Message("user", "하나 다음은?"), Message("assistant", "둘"), Message("user", "셋 다음은?"))
+    talk = Conversation((*turns, Message("assistant", "넷입니다.")))
+    one, two = (Chat(tokenizer, NamedRenderer(replace(bound, thinking=way))) for way in (None, "keep"))
+    assert (len(one.examples(talk)), len(two.examples(talk))) == (1, 2)
+    (cost,), (same,) = (list(evaluate._costs(model, chat, [talk])) for chat in (one, two))
+    assert cost["reference_tokens"] == same["reference_tokens"] == sum(row.trained for row in two.examples(talk))
+    assert same["reference_nll"] == pytest.approx(cost["reference_nll"], rel=1e-4)
 
 
 def test_no_template_anywhere_is_refused(recipe: Callable[..., Evaluate], model_dir: Path) -> None:

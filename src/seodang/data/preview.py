@@ -136,6 +136,8 @@ def _record(records: Sequence[Record], source: str | None) -> Record:
 def show(found: Preview, ids: bool = False) -> None:
     """Print a preview to stdout: in colour on a terminal, plain elsewhere."""
     from rich.console import Console
+    from rich.padding import Padding
+    from rich.text import Text
 
     console = Console(highlight=False)
     if not console.is_terminal:
@@ -147,7 +149,7 @@ def show(found: Preview, ids: bool = False) -> None:
         console.print("  ".join(f"[{style}]{label(kind)}[/]" for kind, style in STYLES.items()))
     for view in found.views:
         for line in _headings(view):
-            console.print(line, markup=False)
+            console.print(Padding(Text(line.strip()), (0, 0, 0, len(line) - len(line.lstrip()))))
         for text in id_lines(view.spans, found.tokenizer, console.width) if ids else [as_rich(view.spans)]:
             console.print(text)
     for line in step_lines(found.steps, console.width) if found.steps else ():
