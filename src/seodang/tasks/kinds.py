@@ -133,7 +133,7 @@ class Kind(Schema):
         return {**item.slots, **more, "a": form}
 
     def accept(self, item: Item) -> Forms:
-        """Every right answer: all sentences in both registers and all facts, over all right forms, and the bare ones."""
+        """Every right answer: all sentences in both registers, all facts and the bare forms, over all right forms."""
         own = (*self.answers.polite, *self.answers.casual, *self.answers.short, *self.facts)
         patterns = (*own, *ENDINGS["polite"], *ENDINGS["casual"])
         found = [_said(pattern, self.slots_of(item, form)) for form in item.forms for pattern in patterns]
