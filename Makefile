@@ -61,7 +61,7 @@ smoke: $(STAMP)
 	$(BIN)/seodang run recipes/smoke
 
 starter: $(STAMP)
-	$(BIN)/python -m seodang.tasks.text runs/starter/text.jsonl --documents 96000
+	$(BIN)/python -m seodang.tasks.text runs/starter/text.jsonl --documents 118000
 	$(BIN)/seodang run recipes/starter
 	$(BIN)/python tools/starter.py runs/starter
 

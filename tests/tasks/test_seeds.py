@@ -134,7 +134,7 @@ def test_the_answer_is_an_accepted_form(file: str) -> None:
     assert [row["id"] for row in rows(file) if answer_of(row) not in row["accept"]] == []
     for row in rows(file):
         own = [one for one in solve(prompt_of(row)) if one.kind == row["task"]]
-        assert tuple(row["accept"]) in [one.accept for one in own]
+        assert any(set(row["accept"]) <= set(one.accept) for one in own)
 
 
 def test_nothing_reads_like_a_translation() -> None:
