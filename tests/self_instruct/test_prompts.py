@@ -276,4 +276,6 @@ def test_an_instruction_alone(answer: str, stopped: bool, instruction: str, reas
     (found,) = parse(ONE, answer, chat=True, stopped=stopped)
 
     assert (found.instruction, found.output, found.reason) == (instruction, "", reason)
-    assert build(ONE, [], chat=True) == (Message("user", "새 과제를 하나 만들어 줘."),)
+    asked = "바다를 소개해 줘\n\n이와 비슷한 과제를 하나 더 만들어 줘."
+    example = Conversation((Message("user", "바다를 소개해 줘"), Message("assistant", "바다는 넓어요.")))
+    assert build(ONE, [example], chat=True) == (Message("user", asked),)
