@@ -260,7 +260,7 @@ def test_a_broken_prompt_file_names_its_mistake(tmp_path: Path, changes: dict[st
 
 def test_a_prompt_file_that_is_no_yaml(tmp_path: Path) -> None:
     (tmp_path / "own.yaml").write_text("a: [", encoding="utf-8")
-    with pytest.raises(RecipeError, match=r"own\.yaml is not a valid recipe:\n  is not YAML"):
+    with pytest.raises(RecipeError, match=r"own\.yaml is not a valid recipe:\n  cannot be read as YAML"):
         load_prompt(tmp_path / "own.yaml")
 
 
