@@ -55,15 +55,15 @@ bench: $(STAMP)
 	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
 
 quickstart: $(STAMP)
-	$(BIN)/seodang quickstart
+	env -u OMP_NUM_THREADS $(BIN)/seodang quickstart
 
 smoke: $(STAMP)
 	$(BIN)/seodang run recipes/smoke
 
 starter: $(STAMP)
-	$(BIN)/python -m seodang.tasks.text runs/starter/text.jsonl --documents 96000
-	$(BIN)/seodang run recipes/starter
+	$(BIN)/python -m seodang.tasks.text runs/starter/text.jsonl --documents 118000
+	env -u OMP_NUM_THREADS $(BIN)/seodang run recipes/starter
 	$(BIN)/python tools/starter.py runs/starter
 
 controls: $(STAMP)
-	$(BIN)/seodang run recipes/quickstart-controls
+	env -u OMP_NUM_THREADS $(BIN)/seodang run recipes/quickstart-controls

@@ -454,5 +454,5 @@ def test_how_far_a_run_has_moved_from_its_parent(recipe: Callable[..., Evaluate]
 
 
 def test_divergence_from_a_model_that_is_not_there(recipe: Callable[..., Evaluate]) -> None:
-    with pytest.raises(ValueError, match="`divergence_from: dpo` is none of base, sft"):
+    with pytest.raises(AssertionError, match="`divergence_from: dpo` is none of base, sft"):
         recipe(divergence_from="dpo")

@@ -396,7 +396,7 @@ def test_an_instruction_alone_is_answered_by_a_second_request(
 
     (row,) = _rows(files, "train.jsonl")
     assert [turn["content"] for turn in row["messages"]] == ["여름 과일을 말해 줘", "수박과 참외가 있어요."]
-    assert [turn.content for turn in completer.asked[0].prompt] == ["새 과제를 하나 만들어 줘."]
+    assert [turn.content for turn in completer.asked[0].prompt] == ["\n\n이와 비슷한 과제를 하나 더 만들어 줘."]
     assert completer.asked[3].sampling.temperature == 0
     assert report["requests"]["sent"] == 4
     assert report["records"]["rejected"] == {"no_instruction": 1, "truncated": 1}

@@ -260,7 +260,7 @@ def test_a_broken_prompt_file_names_its_mistake(tmp_path: Path, changes: dict[st
 
 def test_a_prompt_file_that_is_no_yaml(tmp_path: Path) -> None:
     (tmp_path / "own.yaml").write_text("a: [", encoding="utf-8")
-    with pytest.raises(RecipeError, match=r"own\.yaml is not a valid recipe:\n  is not YAML"):
+    with pytest.raises(RecipeError, match=r"own\.yaml is not a valid recipe:\n  cannot be read as YAML"):
         load_prompt(tmp_path / "own.yaml")
 
 
@@ -276,4 +276,6 @@ def test_an_instruction_alone(answer: str, stopped: bool, instruction: str, reas
     (found,) = parse(ONE, answer, chat=True, stopped=stopped)
 
     assert (found.instruction, found.output, found.reason) == (instruction, "", reason)
-    assert build(ONE, [], chat=True) == (Message("user", "새 과제를 하나 만들어 줘."),)
+    asked = "바다를 소개해 줘\n\n이와 비슷한 과제를 하나 더 만들어 줘."
+    example = Conversation((Message("user", "바다를 소개해 줘"), Message("assistant", "바다는 넓어요.")))
+    assert build(ONE, [example], chat=True) == (Message("user", asked),)

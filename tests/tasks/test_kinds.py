@@ -127,6 +127,22 @@ def test_every_answer_pattern_is_accepted(name: str) -> None:
                 assert comparable(said.replace("'", "")) in map(comparable, accepted)
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "895와 966 중에서 더 큰 수는 966이에요.",
+        "895와 966을 비교하면 더 큰 수는 966입니다.",
+        "두 수 895와 966 중에서 큰 쪽은 966이지.",
+        "수직선에서는 오른쪽에 있는 수가 더 크므로 895와 966 중에서는 966이 더 크다.",
+    ],
+)
+def test_an_answer_is_right_at_every_speech_level_and_as_a_fact(said: str) -> None:
+    found = item("larger", {"x": "895", "y": "966"})
+    assert found is not None
+    assert said in kind("larger").accept(found)
+    assert said.replace("966이", "895가").replace("966입", "895입") not in kind("larger").accept(found)
+
+
 @every_kind
 def test_items_are_on_one_side_each(name: str) -> None:
     found = drawn(name)

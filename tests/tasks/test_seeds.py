@@ -121,7 +121,7 @@ def test_every_phrasing_of_a_style_is_used_somewhere() -> None:
 
 
 def test_no_item_is_both_seed_and_held_out() -> None:
-    assert len(items_of("seeds")) >= len(rows("seeds"))
+    assert len(items_of("seeds")) >= 0.9 * len(rows("seeds"))
     assert items_of("seeds").isdisjoint(items_of("held_out"))
     for file, side in (("seeds", False), ("held_out", True)):
         for name, slots in items_of(file):
@@ -134,7 +134,7 @@ def test_the_answer_is_an_accepted_form(file: str) -> None:
     assert [row["id"] for row in rows(file) if answer_of(row) not in row["accept"]] == []
     for row in rows(file):
         own = [one for one in solve(prompt_of(row)) if one.kind == row["task"]]
-        assert tuple(row["accept"]) in [one.accept for one in own]
+        assert any(set(row["accept"]) <= set(one.accept) for one in own)
 
 
 def test_nothing_reads_like_a_translation() -> None:
@@ -149,12 +149,20 @@ def test_ids_are_in_order_and_kinds_are_mixed() -> None:
     assert len({row["task"] for row in rows("seeds")[:40]}) > 15
 
 
-def test_more_rows_ask_for_a_task_and_answer_with_a_prompt() -> None:
-    prompts = {prompt_of(row) for row in rows("seeds")}
-    for row in rows("more"):
-        assert prompt_of(row) == "새 과제를 하나 만들어 줘."
-        assert answer_of(row) in prompts
+ASKED = "\n\n이와 비슷한 과제를 하나 더 만들어 줘."
+
+
+def test_more_rows_show_a_task_and_answer_with_one_of_its_kind() -> None:
+    for row in rows("more")[::20]:
+        shown, answer = prompt_of(row).removesuffix(ASKED), answer_of(row)
+        assert prompt_of(row) == shown + ASKED
+        assert {one.kind for one in solve(shown)} & {one.kind for one in solve(answer)}
         assert set(row) == {"id", "messages"}
+
+
+def test_no_more_row_names_a_held_out_item() -> None:
+    named = [found.item for row in rows("more")[::20] for found in solve(answer_of(row))[:1]]
+    assert named and not any(one.held_out for one in named)
 
 
 def test_a_task_is_said_in_the_register_asked_for() -> None:
@@ -175,12 +183,12 @@ def test_items_come_back_only_when_there_are_no_others() -> None:
     assert len({made.messages[0].content for made in found}) == 20
 
 
-def test_more_answers_with_the_prompts_of_different_seeds() -> None:
-    own = list(tasks("capital", 4, random.Random(1), held_out=False))
-    made = list(more(own, 3, random.Random(2), "one_task_ko"))
-    assert [[message.role for message in one.messages] for one in made] == [["user", "assistant"]] * 3
-    assert len({one.answer for one in made}) == 3
-    assert {one.answer for one in made} < {one.messages[0].content for one in own}
+def test_more_keeps_the_phrasing_and_takes_another_item() -> None:
+    for made in more("capital", 12, random.Random(2), "one_task_ko"):
+        shown, answer = made.messages[0].content.removesuffix(ASKED), made.answer
+        (asked,), (wanted,) = solve(shown), solve(answer)
+        assert asked.kind == wanted.kind == "capital"
+        assert shown.replace(asked.item.slots["w"], "")[:2] == answer.replace(wanted.item.slots["w"], "")[:2]
 
 
 def test_written_as_a_program(

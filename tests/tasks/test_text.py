@@ -58,6 +58,14 @@ def test_no_prompt_is_in_the_text() -> None:
     assert [one for one in prompts() if one in whole] == []
 
 
+@pytest.mark.parametrize("name", kind_names())
+def test_no_phrasing_of_a_prompt_stands_in_a_fact_or_a_cue(name: str) -> None:
+    one = kind(name)
+    for phrasing in one.all_prompts():
+        for told in (*one.facts, *one.cues):
+            assert phrasing.replace("'", "") not in told.replace("'", "")
+
+
 def test_the_commonest_word_runs_of_the_prompts_are_not_in_the_text() -> None:
     runs: Counter[str] = Counter()
     for one in prompts():
@@ -148,7 +156,6 @@ def test_all_kinds_are_told_of() -> None:
         "긍정",
         "존댓말",
         "요일",
-        "합은",
     ):
         assert whole.count(word) > 10, word
 

@@ -8,7 +8,7 @@ import pytest
 
 from seodang.records import Conversation, Message
 from seodang.tasks.kinds import draw_item, kind, kind_names
-from seodang.tasks.verify import solve, verdict, verified
+from seodang.tasks.verify import asks_of_held_out, solve, verdict, verified
 
 JUDGED = [
     ("38을 한글로 읽으면 뭐야?", "'38'은 '삼십팔'이라고 읽어요.", "right"),
@@ -75,7 +75,6 @@ def test_every_phrasing_is_recognised_as_its_own_item(name: str) -> None:
         ("구두16켤레 한글로 써줘", "counting", {"w": "구두", "n": "16", "u": "켤레"}),
         ("'7시 5분' 한글로", "clock", {"t": "7시 5분"}),
         ("4월 7일 한글로좀", "date_reading", {"d": "4월 7일"}),
-        ("'17' + '5' = ?", "addition", {"x": "17", "y": "5"}),
         ("나는 밥을 먹는다\n이 문장을 과거 시제로 바꿔 줄래?", "past_tense", {"s": "나는 밥을 먹는다"}),
         ("크다 반대말 뭐야?", "antonym", {"w": "크다"}),
         ("'크다' 반대말 뭐야?", "antonym", {"w": "크다"}),
@@ -89,3 +88,11 @@ def test_a_particle_may_be_either_form() -> None:
     for particle in ("을", "를"):
         assert [found.kind for found in solve(f"38{particle} 한글로 읽으면 뭐야?")] == ["number_reading"]
     assert solve("38도 한글로 읽으면 뭐야?") == []
+
+
+def test_a_prompt_about_an_item_kept_for_evaluation_is_told() -> None:
+    draw = random.Random(3)
+    for side in (True, False):
+        about = draw_item("capital", draw, held_out=side)
+        assert asks_of_held_out(f"{about.slots['w']}의 수도를 알려 주세요.") is side
+    assert not asks_of_held_out("여름 과일을 말해 줘")

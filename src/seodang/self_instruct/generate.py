@@ -38,13 +38,14 @@ from seodang.self_instruct.prompts import (
     parse,
     stops,
 )
-from seodang.tasks.verify import verdict, verified
+from seodang.tasks.verify import asks_of_held_out, verdict, verified
 from seodang.tuning.specs import ModelSpec, spec_of_run
 
 REQUESTS = "requests.jsonl"
 OVER_TARGET = "over_target"
-UNVERIFIED = {"wrong": "answer_wrong", "unknown": "not_recognised"}
-"""Why programs do not vouch for a record: its answer is wrong, or its prompt of no known kind."""
+UNVERIFIED = {"wrong": "answer_wrong", "unknown": "not_recognised", "right": "held_out"}
+"""Why a record is not kept where programs must vouch for it: its answer is wrong, its prompt of no known kind, or about
+an item that is kept for evaluation."""
 
 
 def run(recipe: Generate, folder: Run) -> dict[str, Any]:
@@ -279,7 +280,7 @@ class Growing:
             return {"reason": found.reason, "score": round(found.score, 4), "nearest": found.nearest}
         if self.recipe.verify == "require":
             said = verdict(_novel_text(record), record.answer)
-            if said != "right":
+            if said != "right" or asks_of_held_out(_novel_text(record)):
                 return {"reason": UNVERIFIED[said]}
         return {} if self.ledger.kept < self.recipe.target else {"reason": OVER_TARGET}
 

@@ -127,10 +127,13 @@ def _heading(prompt: PromptFile, number: int) -> str:
 
 
 def record(prompt: PromptFile, number: int, example: Conversation) -> str:
-    """A conversation in the layout of the file, under its number. Raises ValueError where it has no exchange."""
+    """A conversation in the layout of the file, under its number; its user turn alone where that is all that is asked
+    for. Raises ValueError where it has no exchange."""
     shown = exchange(example)
     if shown is None:
         raise ValueError(f"{example.source}: an example needs a user turn and its answer")
+    if prompt.instruction_only:
+        return shown[0].content
     (message, answer), labels = shown, prompt.labels
     fields = (
         (labels.instruction, message.instruction),

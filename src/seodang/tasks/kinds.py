@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Self
@@ -33,6 +34,18 @@ ENDINGS = {
     "casual": ("{a}(이야/야)", "{a}", "{a}(이다/다)", "{a}(이지/지)"),
 }
 """A short answer that does not restate the item is right too."""
+SAME = (
+    ("입니다", "(이에요/예요)", "(이야/야)", "(이다/다)", "(이지/지)"),
+    ("씁니다", "써요", "써", "쓴다", "쓰지"),
+    ("됩니다", "돼요", "돼", "된다", "되지"),
+    ("합니다", "해요", "해", "한다", "하지"),
+    ("읽습니다", "읽어요", "읽어", "읽는다", "읽지"),
+    ("있습니다", "있어요", "있어", "있다", "있지"),
+    ("찾습니다", "찾아요", "찾아", "찾는다", "찾지"),
+    ("끝납니다", "끝나요", "끝나", "끝난다", "끝나지"),
+)
+"""Endings that say the same in another speech level: an answer is right with any of them."""
+_WRITTEN_OUT = re.compile(r"(이에요|예요|이야|이다|이지)$")
 _SLOT = re.compile(r"\{(\w)\}")
 
 
@@ -133,11 +146,28 @@ class Kind(Schema):
         return {**item.slots, **more, "a": form}
 
     def accept(self, item: Item) -> Forms:
-        """Every right answer: all sentences in both registers over all right forms, and the bare ones."""
+        """Every right answer: all sentences in both registers, all facts and the bare forms, over all right forms."""
+        sentences = (*self.answers.polite, *self.answers.casual, *self.facts)
+        levelled = (one for pattern in sentences for one in _at_every_level(pattern))
+        return tuple(dict.fromkeys((*self.answered(item), *self._all(item, (*self.facts, *levelled)))))
+
+    def answered(self, item: Item) -> Forms:
+        """The right answers as the file writes them: its sentences in both registers, and the bare forms."""
         own = (*self.answers.polite, *self.answers.casual, *self.answers.short)
-        patterns = (*own, *ENDINGS["polite"], *ENDINGS["casual"])
+        return self._all(item, (*own, *ENDINGS["polite"], *ENDINGS["casual"]))
+
+    def _all(self, item: Item, patterns: Sequence[str]) -> Forms:
         found = [_said(pattern, self.slots_of(item, form)) for form in item.forms for pattern in patterns]
         return tuple(dict.fromkeys(found))
+
+
+def _at_every_level(pattern: str) -> Iterator[str]:
+    """The sentence with every ending that says the same."""
+    text = _WRITTEN_OUT.sub("입니다", pattern.removesuffix("."))
+    for endings in SAME:
+        for ending in endings:
+            if text.endswith(ending):
+                yield from (f"{text.removesuffix(ending)}{other}." for other in endings)
 
 
 def _said(pattern: str, slots: Slots) -> str:

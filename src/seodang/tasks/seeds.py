@@ -3,7 +3,7 @@
 python -m seodang.tasks.seeds recipes/quickstart/data
 
 seeds.jsonl      tasks about training items; answers in 존댓말 and 반말 in equal number within each kind
-more.jsonl       "make a new task": the request of a prompt file, answered with the prompt of a seed
+more.jsonl       "one more like this": a prompt and another of its phrasing, in the words of a prompt file
 held_out.jsonl   tasks about held-out items, each with every right form of its answer
 """
 
@@ -30,8 +30,8 @@ TRIES = 10_000
 class Amount:
     """Rows per kind."""
 
-    seeds: int = 36
-    more: int = 12
+    seeds: int = 72
+    more: int = 72
     held_out: int = 10
 
 
@@ -45,7 +45,8 @@ def task(item: Item, draw: random.Random, register: str, source: str = "") -> Co
     prompt = one.said(draw.choice(getattr(one.prompts, style)), item)
     answer = one.said(draw.choice(getattr(one.answers, register)), item)
     messages = (Message("user", prompt), Message("assistant", answer))
-    return Conversation(messages, source, one.accept(item), item.kind)
+    accept = one.accept(item) if item.held_out else one.answered(item)  # there are many seeds
+    return Conversation(messages, source, accept, item.kind)
 
 
 def tasks(name: str, count: int, draw: random.Random, held_out: bool) -> Iterator[Conversation]:
@@ -67,13 +68,16 @@ def _about(item: Item) -> str:
     return " ".join(item.slots.values())
 
 
-def more(seeds: Sequence[Conversation], count: int, draw: random.Random, prompt_file: str) -> Iterator[Conversation]:
-    """Rows that ask for a new task and answer with the prompt of a seed."""
-    prompt = load_prompt(find_prompt(prompt_file))
-    for seed in draw.sample(list(seeds), count):
-        asked = build(prompt, [], chat=True)
+def more(name: str, count: int, draw: random.Random, prompt_file: str) -> Iterator[Conversation]:
+    """Rows that show one task of a kind and ask for one more: the same phrasing, about another item."""
+    prompt, one = load_prompt(find_prompt(prompt_file)), kind(name)
+    for _ in range(count):
+        phrasing = draw.choice(one.all_prompts())
+        shown, wanted = (one.said(phrasing, draw_item(name, draw, held_out=False)) for _ in range(2))
+        example = Conversation((Message("user", shown), Message("assistant", "")))
+        asked = build(prompt, [example], chat=True)
         assert not isinstance(asked, str)
-        yield Conversation((*asked, Message("assistant", seed.messages[0].content)))
+        yield Conversation((*asked, Message("assistant", wanted)))
 
 
 def rows(name: str, found: Sequence[Conversation], keeps: bool) -> Iterator[dict[str, Any]]:
@@ -90,7 +94,7 @@ def make(folder: Path, amount: Amount, seed: int) -> dict[str, int]:
         draw = random.Random(f"{seed} {name}")
         own = list(tasks(name, amount.seeds, draw, held_out=False))
         seeds += own
-        grown += list(more(own, amount.more, draw, "one_task_ko"))
+        grown += list(more(name, amount.more, draw, "one_task_ko"))
         held += list(tasks(name, amount.held_out, draw, held_out=True))
     for found in (seeds, grown, held):
         random.Random(seed).shuffle(found)

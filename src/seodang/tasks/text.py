@@ -1,6 +1,6 @@
 """The starter model's text: everyday sentences and the facts behind the checkable tasks, drawn from a seed.
 
-    python -m seodang.tasks.text runs/starter/text.jsonl --documents 190000
+    python -m seodang.tasks.text runs/starter/text.jsonl --documents 118000
 
 An item is often mentioned before something is said of it, and several things are said of the same item, so that a model
 learns to look back. No prompt and no question–answer layout stands in the text, and nothing of a computed kind's

@@ -77,6 +77,11 @@ def verdict(prompt: str, answer: str) -> Literal["right", "wrong", "unknown"]:
     return "right" if any(comparable(answer) in map(comparable, one.accept) for one in found) else "wrong"
 
 
+def asks_of_held_out(prompt: str) -> bool:
+    """Whether the prompt is about an item that is kept for evaluation."""
+    return any(found.item.held_out for found in solve(prompt))
+
+
 def verified(records: Iterable[Conversation]) -> dict[str, Any]:
     """How many last answers are `right`, `wrong` or of `unknown` prompts, and the right ones by kind.
 

@@ -14,14 +14,14 @@ from torch import nn
 from transformers import TrainingArguments
 
 
-class MuonWithAdamW(torch.optim.Optimizer):
+class MuonWithAdamW(torch.optim.Optimizer):  # type: ignore[misc]
     """Two optimizers as one: each steps its own parameter group, whose state and learning rate live here."""
 
     def __init__(self, parts: tuple[torch.optim.Optimizer, ...]) -> None:
         super().__init__([dict(part.param_groups[0]) for part in parts], {})
         self.parts = parts
 
-    def step(self, closure: Callable[[], float] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], float] | None = None) -> Any:
         """One step of both; returns the closure's loss."""
         loss = closure() if closure else None
         for part, group in zip(self.parts, self.param_groups, strict=True):
