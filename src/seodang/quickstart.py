@@ -198,7 +198,9 @@ def trained_tokens(job: Job) -> None:
     else:
         job.screen.line(as_text(shown))
         job.screen.line(say("What is trained stands in ⟦ ⟧."))
-    job.screen.line(say("{trained} of {tokens} tokens get a loss: the answer and its stop token {stop}.", **found.facts))
+    job.screen.line(
+        say("{trained} of {tokens} tokens get a loss: the answer and its stop token {stop}.", **found.facts)
+    )
 
 
 def misspelt_key(job: Job) -> None:
