@@ -214,6 +214,8 @@ class TrainData(RowData):
     over_length: Literal["drop", "truncate_prompt", "split_turns", "error"] = "drop"
     """What happens to a longer row: dropped and counted; its oldest turns go, then the beginning of what is left of the
     prompt; a conversation becomes several rows of whole turns; or the run stops. An answer is never cut."""
+    trained_turns: Literal["every", "last"] = "every"
+    """Which assistant turns of a conversation are trained, where a message does not say `trained` itself."""
 
 
 class Finetuning(Stage):
@@ -258,6 +260,8 @@ class DPO(Finetuning):
                 "`over_length: split_turns` is for conversations; of a pair only the prompt can be cut "
                 "(`truncate_prompt`)"
             )
+        if value.trained_turns != "every":
+            raise ValueError("`trained_turns` is for conversations; of a pair both answers are trained whole")
         return value
 
 

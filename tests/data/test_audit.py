@@ -207,6 +207,11 @@ def test_split_turns_is_not_for_pairs(model_dir: Path) -> None:
         dpo("x.jsonl", model_dir, data={"train": "x.jsonl", "over_length": "split_turns"})
 
 
+def test_trained_turns_is_not_for_pairs(model_dir: Path) -> None:
+    with pytest.raises(RecipeError, match="data: `trained_turns` is for conversations; of a pair both answers are"):
+        dpo("x.jsonl", model_dir, data={"train": "x.jsonl", "trained_turns": "last"})
+
+
 def test_the_check_imports_no_torch(tmp_path: Path, model_dir: Path) -> None:
     recipe(tmp_path, model_dir)
     file = tmp_path / "2-sft.yaml"

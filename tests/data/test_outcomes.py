@@ -49,6 +49,26 @@ LONG_ANSWER = turns("길다", "아주 긴 대답 " * 50)
 TALK = turns(*(f"{n}번째로 묻는 말" if n % 2 == 0 else f"{n}번째 대답" for n in range(12)), system="짧게")
 
 
+class TestTrainedTurns:
+    @pytest.mark.parametrize(
+        ("which", "flags", "expected"),
+        [
+            ("every", [None, None, None], "하나<|im_end|>둘<|im_end|>셋<|im_end|>"),
+            ("last", [None, None, None], "셋<|im_end|>"),
+            ("last", [None, True, None], "둘<|im_end|>셋<|im_end|>"),
+            ("every", [None, False, None], "하나<|im_end|>셋<|im_end|>"),
+        ],
+    )
+    def test_the_recipe_says_which_and_a_message_overrules_it(
+        self, tmp_path: Path, chat: Chat, which: str, flags: list[bool | None], expected: str
+    ) -> None:
+        row = turns("일", "하나", "이", "둘", "삼", "셋", system="숫자를 읽어 주세요.")
+        for message, flag in zip(row["messages"][2::2], flags, strict=True):
+            message |= {} if flag is None else {"trained": flag}
+        (found,) = settled(tmp_path, chat, [row], trained_turns=which)
+        assert decoded(chat, found.kept[0][1])[1] == expected
+
+
 class TestReasons:
     def test_every_row_comes_out_once_with_its_reason(self, tmp_path: Path, chat: Chat) -> None:
         lonely = {"messages": [{"role": "assistant", "content": "안녕하세요."}]}

@@ -106,7 +106,7 @@ def settle(batch: Sequence[Outcome], chat: Chat, data: TrainData) -> Sequence[Ou
         elif not asks(turns(found)):
             outcome.reason = NO_QUESTION
         else:
-            asked.append((outcome, found))
+            asked.append((outcome, _masked(found, data)))
     encoded = encode(chat, [record for _, record in asked])
     for (outcome, record), rows in zip(asked, encoded, strict=True):
         if isinstance(rows, SeodangError):
@@ -114,6 +114,16 @@ def settle(batch: Sequence[Outcome], chat: Chat, data: TrainData) -> Sequence[Ou
         else:
             _place(outcome, record, rows, _Fitting(chat, record, data))
     return batch
+
+
+def _masked(record: Record, data: TrainData) -> Record:
+    """The record with its earlier assistant turns as context, where only the last one is to be trained."""
+    if data.trained_turns == "every" or not isinstance(record, Conversation):
+        return record
+    *earlier, _last = [n for n, message in enumerate(record.messages) if message.role == "assistant"] or [0]
+    given = {n for n in earlier if record.messages[n].trained is None}
+    kept = (replace(m, trained=False) if n in given else m for n, m in enumerate(record.messages))
+    return replace(record, messages=tuple(kept))
 
 
 def _refuse(outcome: Outcome, reason: str, error: SeodangError, data: TrainData) -> None:
