@@ -48,7 +48,7 @@ def call(*arguments: Any) -> tuple[int, str, str]:
 
 
 def test_the_verbs() -> None:
-    names = "chat check doctor init inspect preview quickstart run schema show"
+    names = "chat check doctor init inspect plan preview quickstart run schema show"
     assert sorted(cli.commands) == names.split()
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from seodang.errors import SeodangError
-from seodang.language import columns, padded, say
+from seodang.language import say
 
 if TYPE_CHECKING:
     from seodang.recipe_file import Loaded
@@ -153,6 +153,24 @@ def preview(recipe: Path, overrides: tuple[str, ...], ids: bool, **wanted: Any) 
 @cli.command()
 @click.argument("recipe", type=click.Path(path_type=Path))
 @OVERRIDES
+@click.option("--on", type=click.Choice(["cpu", "gpu"]), help="The device to plan for (default: what is here).")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON, in bytes and seconds.")
+def plan(recipe: Path, overrides: tuple[str, ...], on: str | None, as_json: bool) -> None:
+    """Steps, tokens, padding and memory of a training, from the model's config alone."""
+    from seodang.planning import plan as planning
+    from seodang.recipe_file import load_recipe
+    from seodang.runs import dump_json
+
+    found = planning.plan(load_recipe(recipe, overrides).recipe, on)
+    if as_json:
+        click.echo(dump_json(found.to_json(), indent=2))
+    else:
+        planning.show(found)
+
+
+@cli.command()
+@click.argument("recipe", type=click.Path(path_type=Path))
+@OVERRIDES
 def show(recipe: Path, overrides: tuple[str, ...]) -> None:
     """Show every value of a recipe and where it comes from."""
     from seodang.recipe_file import explain, load_recipe
@@ -221,13 +239,11 @@ def quickstart(overrides: tuple[str, ...], mode: Mode | None) -> None:
 @cli.command()
 def doctor() -> None:
     """Versions, hardware, the dtype that would be chosen, and what is missing."""
-    from seodang.doctor import examine
+    from seodang.doctor import examine, table
+    from seodang.screen import Screen
 
     findings = examine()
-    wide = max(columns(say(finding.subject)) for finding in findings)
-    for finding in findings:
-        subject = padded(say(finding.subject), wide)
-        click.echo(f"{'ok ' if finding.good else 'NO '} {subject}  {say(finding.found)}")
+    Screen().console.print(table(findings))
     sys.exit(int(not all(finding.good for finding in findings)))
 
 

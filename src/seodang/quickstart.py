@@ -21,13 +21,13 @@ from seodang.data.reading import open_records
 from seodang.errors import RecipeError, RunError
 from seodang.language import Phrase, columns, say
 from seodang.packaged import find
+from seodang.planning.speed import flops_of, seconds
 from seodang.recipe import SFT, Evaluate, Generate, Prepare, Stage
 from seodang.recipe_file import Loaded, load_recipe, overrides_for
 from seodang.records import Conversation
 from seodang.reports.tables import by_kind, lines_of, side_by_side
 from seodang.screen import ROOM, Screen, clipped, duration
 from seodang.spans import STYLES, as_rich, as_text
-from seodang.tuning.preflight import stored_parameters
 from seodang.workflow import Mode, check_and_run, folder_mode, is_unchanged, recipe_files
 
 FOLDER = Path("recipes/quickstart")
@@ -275,18 +275,15 @@ def your_own(job: Job) -> None:
     job.screen.command(f"seodang init my.jsonl --model {OTHER_MODEL}")
     job.screen.command("seodang run recipes/my")
     epochs, speed = epochs_for(OTHER_ROWS), _speed(job)
-    time_there = duration(6 * OTHER_PARAMETERS * OTHER_ROWS * OTHER_TOKENS * epochs / speed)
+    time_there = duration(seconds(OTHER_PARAMETERS, OTHER_ROWS * OTHER_TOKENS * epochs, speed))
     job.screen.line(say("For {rows} rows of {tokens} tokens, read {epochs} times: about {time} here, without a GPU. An "
                         "estimate from the {speed:.1f} GFLOP/s of {name}.", rows=OTHER_ROWS, tokens=OTHER_TOKENS,
                         epochs=epochs, time=time_there, speed=speed / 1e9, name=SFT_GROWN))  # fmt: skip
 
 
 def _speed(job: Job) -> float:
-    """FLOP/s of the SFT: 6 per parameter and token (Kaplan et al. 2020, arXiv:2001.08361), padding not counted."""
-    recipe, metrics = job.recipe(SFT_GROWN, SFT), job.reports[SFT_GROWN]["metrics"]
-    batch = recipe.training.per_device_train_batch_size * recipe.training.gradient_accumulation_steps
-    tokens = metrics["tokens"] * metrics["steps"] * batch / metrics["train_rows"]
-    return float(6 * stored_parameters(recipe.model) * tokens / max(metrics["seconds"], 0.1))
+    """FLOP/s of the SFT, padding not counted."""
+    return flops_of(job.recipe(SFT_GROWN, SFT), job.reports[SFT_GROWN]["metrics"])
 
 
 STEPS: tuple[tuple[Phrase, Callable[[Job], None]], ...] = (

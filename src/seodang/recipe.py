@@ -18,7 +18,7 @@ from seodang.language import Phrase
 from seodang.schema import Schema
 from seodang.self_instruct.completers import Completer, Local, Sampling
 from seodang.self_instruct.novelty import Novelty
-from seodang.tuning.adapters import Adapter
+from seodang.tuning.adapters import Adapter, Method
 from seodang.tuning.losses import Loss, Sigmoid
 from seodang.tuning.specs import FreshModel, ModelSpec, Pretraining, Training
 
@@ -251,6 +251,16 @@ class DPO(Finetuning):
 
     loss: Loss = Sigmoid()
     training: Training = Training(learning_rate=5e-6)
+
+    @field_validator("adapter")
+    @classmethod
+    def _starts_as_the_reference(cls, value: Adapter | None) -> Adapter | None:
+        if isinstance(value, Method) and value.starts_apart:
+            raise ValueError(
+                "must start as its reference, and this one answers otherwise than the parent before the first step; "
+                "write `lora`"
+            )
+        return value
 
     @field_validator("data")
     @classmethod

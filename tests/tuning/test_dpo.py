@@ -12,7 +12,7 @@ import torch
 
 from seodang import runs
 from seodang.data.dataset import EncodedPair, training_rows
-from seodang.errors import DataError, ModelError, RunError
+from seodang.errors import DataError, ModelError, RecipeError, RunError
 from seodang.recipe_file import from_dict
 from seodang.records import Message
 from seodang.runs import Run
@@ -187,6 +187,41 @@ def test_a_fresh_adapter_is_measured_against_what_it_stands_on(model_dir: Path, 
         assert sums[0] == pytest.approx(sum(plain_logps(base, pair.prompt, pair.chosen)), rel=1e-5)
     assert report["reference"]["base_difference"] is None
     assert report["reference"]["model"] == str(model_dir.resolve())
+
+
+@pytest.mark.parametrize(
+    "adapter",
+    [
+        {"kind": "lora", "r": 4, "init_lora_weights": "pissa"},
+        {"kind": "lora", "r": 4, "init_lora_weights": "olora"},
+        {"kind": "lora", "r": 4, "init_lora_weights": "eva"},
+        {"kind": "lora", "r": 4, "use_dora": True, "loraplus_lr_ratio": 4},
+        {"kind": "adalora", "init_r": 4, "target_r": 2},
+        {"kind": "ia3"},
+        {"kind": "vera", "r": 16},
+        {"kind": "oft", "oft_block_size": 8},
+        {"kind": "boft"},
+    ],
+    ids=lambda adapter: str(adapter.get("init_lora_weights", adapter["kind"])),
+)
+def test_every_method_starts_as_its_reference(
+    adapter: dict[str, Any], model_dir: Path, data: Path, folder: Run
+) -> None:
+    """Upstream's own copy of the adapter is the base for some of them, and damages PiSSA's policy."""
+    job = recipe(model_dir, data, model={"name_or_path": str(model_dir)}, adapter=adapter)
+    report = dpo.run(job, folder)
+    assert report["reference"]["policy_difference"] < 1e-5 and abs(report["reference"]["step0_margin"]) < 1e-4
+    assert report["metrics"]["steps"] == 6
+    runs.write_text(folder.file(runs.MANIFEST), '{"state": "finished", "stage": "dpo"}\n')
+    (data.parent / "next").mkdir()
+    continued = dpo.run(recipe(folder.path, data, training={"max_steps": 2}), Run(data.parent / "next"))
+    assert continued["reference"]["policy_difference"] < 1e-5 < continued["reference"]["base_difference"]
+
+
+@pytest.mark.parametrize("adapter", [{"kind": "lora", "init_lora_weights": "loftq"}, "prompt_tuning", "prefix_tuning"])
+def test_what_starts_apart_from_its_reference_is_refused(adapter: Any, model_dir: Path, data: Path) -> None:
+    with pytest.raises(RecipeError, match="adapter: must start as its reference, and this one answers otherwise"):
+        recipe(model_dir, data, model={"name_or_path": str(model_dir), "quantization": "nf4"}, adapter=adapter)
 
 
 def test_a_fresh_adapter_on_a_merged_parent_is_measured_against_the_parent(

@@ -274,7 +274,9 @@ def test_the_adapter_remembers_the_commit_of_its_base(model_dir: Path, tmp_path:
     loaded = load_for_training(ModelSpec(name_or_path=str(model_dir)), Lora(r=2), Aim(1, 1, tmp_path))
     assert loaded.model.peft_config["default"].revision is None
     plain = load_model(ModelSpec(name_or_path=str(model_dir)))
-    model_module._add_adapter(plain, Lora(r=2), Aim(1, 1, tmp_path), "abc")
+    config: Any = Lora(r=2).to_peft(1)
+    config.revision = "abc"
+    model_module._add_adapter(plain, Lora(r=2), config, 1)
     assert plain.model.peft_config["default"].revision == "abc"
 
 

@@ -8,8 +8,9 @@ because the reference is the parent on disk (tuning/reference.py). What reaches 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from types import SimpleNamespace
 from typing import Any
 
 from seodang.tuning.loop import Setting, arguments, collator, save_trained, steps_of, train
@@ -29,7 +30,8 @@ from seodang.reports.charts import binned
 from seodang.runs import DROPPED, Run, dump_json
 from seodang.spans import previews
 from seodang.tuning import reference
-from seodang.tuning.model import Aim, Loaded, exact_adapters, load_for_training, require_room
+from seodang.tuning.hooks import AdapterTrainer, Batches, prepare
+from seodang.tuning.model import Aim, Loaded, autocast, exact_adapters, load_for_training, require_room
 from seodang.tuning.parity import prove, prove_saved
 from seodang.tuning.preflight import require_reporter
 from seodang.tuning.reference import Logps, Pair, Reference, answer_logps, largest_difference
@@ -39,7 +41,7 @@ TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 2e-2, torch.float16: 5e-3}
 """How far policy and reference may differ before the first step: natural logarithm, per trained token."""
 
 
-class PairTrainer(DPOTrainer):
+class PairTrainer(AdapterTrainer, DPOTrainer):
     """Upstream's trainer on rows that bring their ids and their reference."""
 
     def _prepare_dataset(self, dataset: Dataset, *args: Any, **kwargs: Any) -> Dataset:
@@ -65,6 +67,8 @@ def run(recipe: DPO, folder: Run) -> dict[str, Any]:
     loaded = load_for_training(recipe.model, recipe.adapter, aim)
     require_room(loaded, max(pair.length for pair in [*rows.train, *rows.eval]))
     loaded.tokenizer.chat_template = rows.chat.jinja
+    read = [([*pair.prompt, *pair.chosen], [-100] * len(pair.prompt) + list(pair.chosen)) for pair in rows.train]
+    prepare(loaded, Batches(read, recipe.training.per_device_train_batch_size, loaded.model.device), folder.path)
     parent = find_reference(recipe, folder, loaded, rows)
     trainer = make_trainer(recipe, rows, loaded, parent, folder)
     start = prove_start(recipe, loaded, _pairs(rows.train[:STEP0_PAIRS]), parent)
@@ -96,7 +100,7 @@ def find_reference(recipe: DPO, folder: Run, loaded: Loaded, rows: TrainingRows)
     train_pairs, eval_pairs = _pairs(rows.train), _pairs(rows.eval)
 
     def compute() -> tuple[Logps, Logps]:
-        with _as_parent(recipe, loaded), _autocast(loaded):
+        with _as_parent(loaded), autocast(loaded.precision):
             return answer_logps(loaded.model, train_pairs), answer_logps(loaded.model, eval_pairs)
 
     quantization = recipe.model.quantization
@@ -110,16 +114,10 @@ def find_reference(recipe: DPO, folder: Run, loaded: Loaded, rows: TrainingRows)
     return reference.cached(folder, parts, compute)
 
 
-def _as_parent(recipe: DPO, loaded: Loaded) -> AbstractContextManager[Any]:
-    """A fresh adapter is no part of the parent: that is what it stands on."""
-    is_fresh = recipe.adapter is not None and hasattr(loaded.model, "peft_config")
+def _as_parent(loaded: Loaded) -> AbstractContextManager[Any]:
+    """A fresh adapter is no part of the parent: that is what it stands on, unless the base was moved into it."""
+    is_fresh = loaded.method is not None and not loaded.method.moves_base
     return loaded.model.disable_adapter() if is_fresh else nullcontext()
-
-
-def _autocast(loaded: Loaded) -> AbstractContextManager[Any]:
-    """What the trainer switches on, so that policy and reference are computed in one precision."""
-    mixed = torch.bfloat16 if loaded.precision.bf16 else torch.float16
-    return torch.autocast(loaded.precision.device, mixed, enabled=loaded.precision.bf16 or loaded.precision.fp16)
 
 
 def _tolerance(loaded: Loaded) -> float:
@@ -137,7 +135,7 @@ def make_trainer(recipe: DPO, rows: TrainingRows, loaded: Loaded, parent: Refere
     own = recipe.loss.to_trl() | {"precompute_ref_log_probs": True}
     config = arguments(DPOConfig, recipe.training, setting, **own)
     filler = collator(loaded.tokenizer).pad_token_id
-    with exact_adapters(loaded):
+    with exact_adapters(loaded), _without_copy(loaded.model):
         trainer = PairTrainer(
             loaded.model,
             args=config,
@@ -146,11 +144,27 @@ def make_trainer(recipe: DPO, rows: TrainingRows, loaded: Loaded, parent: Refere
             processing_class=loaded.tokenizer,
             data_collator=DataCollatorForPreference(filler, pad_to_multiple_of=config.pad_to_multiple_of),
         )
-    if "ref" in getattr(loaded.model, "peft_config", {}):
-        loaded.model.delete_adapter("ref")
+    trainer.adapt(loaded.method)
     longest = max(len(ids) for pair in [*rows.train, *rows.eval] for ids in (pair.chosen, pair.rejected))
     trainer.add_callback(SameStart(2 * recipe.loss.beta * longest * _tolerance(loaded)))
     return trainer
+
+
+@contextmanager
+def _without_copy(model: Any) -> Iterator[None]:
+    """Upstream's trainer gets no copy of the adapter as its reference while it is built inside.
+
+    The copy is wrong for half of the methods, moves PiSSA's base a second time and is refused by AdaLoRA; the columns
+    of the reference are in the rows, so nobody asks it (trl 1.16.0, dpo_trainer.py).
+    """
+    if not hasattr(model, "peft_config"):
+        yield
+        return
+    look_up, nowhere = model.get_parameter, SimpleNamespace(data=SimpleNamespace(copy_=lambda values: None))
+    model.add_adapter = lambda *given, **more: None
+    model.get_parameter = lambda name: nowhere if ".ref." in name else look_up(name)
+    yield
+    del model.add_adapter, model.get_parameter
 
 
 def as_dataset(pairs: Sequence[EncodedPair], logps: Logps) -> Dataset:
@@ -171,7 +185,7 @@ def prove_start(recipe: DPO, loaded: Loaded, pairs: list[Pair], parent: Referenc
     Raises ModelError where they differ, or where a continued adapter's reference is nothing but its base.
     """
     logps = parent.train[: len(pairs)]
-    with _autocast(loaded):
+    with autocast(loaded.precision):
         policy = answer_logps(loaded.model, pairs)
     difference = largest_difference(pairs, policy, logps)
     if not difference <= _tolerance(loaded):
@@ -193,7 +207,7 @@ def prove_start(recipe: DPO, loaded: Loaded, pairs: list[Pair], parent: Referenc
 
 
 def _require_learnt(loaded: Loaded, pairs: list[Pair], parent: Logps) -> float:
-    with loaded.model.disable_adapter(), _autocast(loaded):
+    with loaded.model.disable_adapter(), autocast(loaded.precision):
         base = answer_logps(loaded.model, pairs)
     difference = largest_difference(pairs, base, parent)
     if difference == 0:
@@ -236,7 +250,7 @@ def preferences(recipe: DPO, loaded: Loaded, pairs: list[Pair], parent: Referenc
     """Held out, before and after: how often the chosen answer is the likelier one, and the reward margin."""
     if not pairs:
         return {}
-    with _autocast(loaded):
+    with autocast(loaded.precision):
         policy = answer_logps(loaded.model, pairs)
     margins = _rewards(recipe, policy, parent.eval)
     return {

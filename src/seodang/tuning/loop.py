@@ -24,8 +24,10 @@ from seodang.errors import Mistake, ModelError, RecipeError
 from seodang.language import Phrase, say
 from seodang.progress import Advance, progress
 from seodang.runs import LOG, Run, read_json
+from seodang.tuning.hooks import write_adapter
 from seodang.tuning.model import Loaded, Precision
 from seodang.tuning.specs import Training
+from seodang.tuning.specs import steps_of as steps_of
 
 A = TypeVar("A", bound=TrainingArguments)
 
@@ -98,14 +100,6 @@ def collator(tokenizer: Any, pad_to_multiple_of: int | None = None) -> DataColla
     """
     filler = next((i for i in (tokenizer.pad_token_id, tokenizer.eos_token_id) if i is not None), 0)
     return DataCollatorForLanguageModeling(pad_token_id=filler, pad_to_multiple_of=pad_to_multiple_of)
-
-
-def steps_of(training: Training | TrainingArguments, rows: int) -> int:
-    """Optimizer steps of a run over so many rows, as transformers' Trainer counts them on one device."""
-    if training.max_steps > 0:
-        return training.max_steps
-    batches = math.ceil(rows / training.per_device_train_batch_size)
-    return math.ceil(training.num_train_epochs * max(1, math.ceil(batches / training.gradient_accumulation_steps)))
 
 
 def latest_checkpoint(folder: Path) -> Path | None:
@@ -216,8 +210,7 @@ def save_trained(loaded: Loaded, folder: Run, stop_ids: Sequence[int]) -> Path:
     shutil.rmtree(unfinished, ignore_errors=True)
     if is_adapter:
         loaded.model.peft_config["default"].base_model_name_or_path = loaded.base
-        loaded.model.save_pretrained(unfinished, selected_adapters=["default"])
-        (unfinished / "README.md").unlink(missing_ok=True)  # PEFT's model card with nothing filled in
+        write_adapter(loaded, unfinished)
     else:
         loaded.model.save_pretrained(unfinished)
     loaded.tokenizer.save_pretrained(unfinished)

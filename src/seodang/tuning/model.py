@@ -7,7 +7,8 @@ load_for_training(spec, adapter, aim)     to train: checks the mixture first, th
 from __future__ import annotations
 
 import textwrap
-from contextlib import contextmanager
+import warnings
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,17 +23,18 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, set_seed
 
 from seodang.errors import ModelError
+from seodang.language import Phrase
 from seodang.served import require_trained_template
 from seodang.tokenization import compare, load_light
 from seodang.tuning.adapters import Full
-from seodang.tuning.preflight import output_layer_refused, require_mixture, require_positions
-from seodang.tuning.specs import EightBit, Place, locate
+from seodang.tuning.preflight import output_layer_refused, require_mergeable, require_mixture, require_positions
+from seodang.tuning.specs import EightBit, ModelSpec, Place, inherited_quantization, locate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from seodang.tuning.adapters import Adapter
-    from seodang.tuning.specs import ModelSpec, Quantization
+    from seodang.tuning.adapters import Adapter, Method
+    from seodang.tuning.specs import Quantization
 
 
 _UNREADABLE = (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError)
@@ -97,6 +99,10 @@ class Loaded:
     """The folder of the adapter that was loaded."""
     precision: Precision
     quantized: bool = False
+    method: Method | None = None
+    """What the fresh adapter was asked for; None of a continued one and where every weight is trained."""
+    initial: Path | None = None
+    """The folder of a fresh adapter's first weights, where they are needed to save it."""
 
 
 def load_tokenizer(name_or_path: str, revision: str | None = None, trust_remote_code: bool = False) -> Any:
@@ -190,26 +196,57 @@ def keep_differentiable(model: Any) -> None:
             module.support_avx512bf16_for_cpu = False
 
 
+_EXPECTED = (
+    r".*eva initialization used with low_cpu_mem_usage=False",  # a smaller batch serves as well
+    r".*(rank|alpha)_pattern keys did not match any targeted module",  # they match the experts' parameters
+    r".*LoRA tensor\(s\) have invalid shape",  # AdaLoRA took a layer's last rank
+    r"\w+ changes the base weights of the model",  # so it is saved as the difference
+    r"Failed to load the CUDA extension",  # BOFT computes the same without
+    r"Setting boft_n_butterfly_factor to 1",  # which it is
+)
+
+
+@contextmanager
+def quiet_peft() -> Iterator[None]:
+    """Keep PEFT's warnings of what is meant here from the screen (peft 0.21.2)."""
+    with warnings.catch_warnings():
+        for text in _EXPECTED:
+            warnings.filterwarnings("ignore", text)
+        yield
+
+
 def with_adapter(model: Any, folder: Path, is_trainable: bool) -> Any:
     """The model with a saved adapter on it, named `default`. Raises ModelError where the two do not fit."""
     from peft import PeftModel
 
     try:
-        return PeftModel.from_pretrained(model, str(folder), is_trainable=is_trainable)
+        with quiet_peft():
+            return PeftModel.from_pretrained(model, str(folder), is_trainable=is_trainable)
     except _UNREADABLE as error:
         raise ModelError("The adapter {folder} does not fit its base: {why}", folder=folder, why=_why(error)) from error
+
+
+def _dequantized(model: Any) -> Any:
+    whole = model.dequantize(torch.float32)
+    whole.is_loaded_in_4bit = whole.is_loaded_in_8bit = False  # upstream forgets, and IA3 merges only where they are
+    return whole
 
 
 def merge(place: Place, spec: ModelSpec, into: Path) -> str:
     """Merge an adapter into its base in float32 and write the whole model; returns the folder.
 
-    A quantised base is read in full precision: merging into 4-bit weights would round the adapter away.
+    The base of an adapter that was trained on quantised weights is those weights dequantised, so that the merged model
+    is the one that was trained; merging into the 4-bit weights themselves would round the adapter away.
+    Raises ModelError for an adapter that changes no weight.
     """
     assert place.adapter is not None
+    require_mergeable(place)
     if not (into / "config.json").is_file():
         precision = Precision(torch.float32, device=find_hardware().device)
-        whole = spec.model_copy(update={"quantization": None})
-        model = with_adapter(load_base(place, whole, precision), place.adapter, False)
+        trained_on = inherited_quantization(spec.run) if spec.run else None
+        known = {"name_or_path": place.base, "trust_remote_code": spec.trust_remote_code, "quantization": trained_on}
+        base = load_base(place, ModelSpec.model_validate(known), precision)
+        model = with_adapter(_dequantized(base) if trained_on else base, place.adapter, False)
         unfinished = into.with_name(f".{into.name}.unfinished")
         model.merge_and_unload(safe_merge=True).save_pretrained(unfinished)
         tokenizer_of(spec).save_pretrained(unfinished)
@@ -234,31 +271,80 @@ def load_for_training(spec: ModelSpec, adapter: Adapter | None, aim: Aim) -> Loa
     """
     place = locate(spec)
     require_mixture(spec, place, adapter)
+    config = _as_peft(adapter, aim.steps)
     if spec.merge:
         merged = merge(place, spec, aim.folder / "base")
         spec = spec.model_copy(update={"run": None, "merge": False, "name_or_path": merged, "revision": None})
         place = locate(spec)
     loaded = load_model(spec, is_trainable=adapter is None, full=isinstance(adapter, Full))
     if adapter is not None and not isinstance(adapter, Full):
-        _add_adapter(loaded, adapter, aim, place.revision)
+        config.revision = place.revision
+        _add_adapter(loaded, adapter, config, aim.seed)
     return loaded
 
 
-def _add_adapter(loaded: Loaded, adapter: Any, aim: Aim, revision: str | None) -> None:
+def _as_peft(adapter: Adapter | None, steps: int) -> Any:
+    try:
+        return None if adapter is None else adapter.to_peft(steps)
+    except (ValueError, TypeError) as error:
+        raise refused_by_peft(error) from error
+
+
+def _add_adapter(loaded: Loaded, method: Method, config: Any, seed: int) -> None:
     from peft import get_peft_model
     from peft.tuners.tuners_utils import BaseTunerLayer
 
-    set_seed(aim.seed)
+    _require_parameters(loaded.model, getattr(method, "target_parameters", None) or ())
+    set_seed(seed)
     try:
-        loaded.model = get_peft_model(loaded.model, adapter.to_peft(aim.steps), revision=revision)
-    except ValueError as error:
-        raise ModelError("adapter: PEFT refuses it: {why}", why=error) from error
+        with quiet_peft():
+            loaded.model = get_peft_model(loaded.model, config, revision=config.revision)
+    except (ValueError, TypeError, AssertionError, RuntimeError) as error:
+        raise refused_by_peft(error) from error
+    loaded.method = method
     if isinstance(loaded.model.get_output_embeddings(), BaseTunerLayer):
         raise output_layer_refused()
+    require_trainable_dtype(loaded.model, loaded.precision)
+
+
+def refused_by_peft(error: BaseException) -> ModelError:
+    """The error for an adapter that PEFT cannot make, or cannot start, on this model."""
+    return ModelError("adapter: PEFT refuses it: {why}", why=error)
+
+
+def _require_parameters(model: Any, wanted: tuple[str, ...]) -> None:
+    known = [name for name, weight in model.named_parameters() if not name.endswith((".weight", ".bias"))]
+    unknown = [name for name in wanted if not any(have == name or have.endswith(f".{name}") for have in known)]
+    if unknown:
+        ends = sorted({".".join(name.split(".")[-3:]) for name in known})
+        raise ModelError(
+            "adapter.target_parameters: {unknown} names no parameter of the model. It has {known}; the weight of a "
+            "linear layer belongs under `target_modules`.",
+            unknown=", ".join(f"`{name}`" for name in unknown),
+            known=", ".join(f"`{name}`" for name in ends) or Phrase("none that is not a module's weight"),
+        )
+
+
+def require_trainable_dtype(model: Any, precision: Precision) -> None:
+    """Raise ModelError where float16 weights would be trained under a gradient scaler, which cannot unscale them."""
+    found = next((n for n, w in model.named_parameters() if w.requires_grad and w.dtype == torch.float16), None)
+    if precision.fp16 and found:
+        raise ModelError(
+            "model.dtype: float16 weights cannot be trained with float16 autocast ({name} would be): its gradient "
+            "scaler refuses them. Leave `model.dtype` out, which keeps trained weights in float32.",
+            name=found,
+        )
+
+
+def autocast(precision: Precision) -> AbstractContextManager[Any]:
+    """What a trainer of this precision switches on."""
+    mixed = torch.bfloat16 if precision.bf16 else torch.float16
+    return torch.autocast(precision.device, mixed, enabled=precision.bf16 or precision.fp16)
 
 
 def require_room(loaded: Loaded, longest: int) -> None:
-    """Raise ModelError where the longest row has more tokens than the model has positions."""
+    """Raise ModelError where the longest row, and what an adapter puts before it, has more tokens than positions."""
+    longest += getattr(loaded.method, "num_virtual_tokens", 0)
     require_positions(getattr(loaded.model.config.get_text_config(), "max_position_embeddings", None), longest)
 
 

@@ -17,7 +17,7 @@ from seodang.language import Phrase
 from seodang.recipe import DPO, SFT, Pretrain
 from seodang.runs import is_finished, read_json
 from seodang.tokenization import local_folder
-from seodang.tuning.adapters import Adapter, Full
+from seodang.tuning.adapters import PROMPTS, Adapter, Full
 from seodang.tuning.specs import FreshModel, ModelSpec, Place, Training, locate
 
 REPORTERS = {"tensorboard": ("tensorboard", "tensorboardX"), "wandb": ("wandb",), "trackio": ("trackio",)}
@@ -89,8 +89,53 @@ def require_mixture(spec: ModelSpec, place: Place, adapter: Adapter | None) -> N
             kind=spec.quantization.kind,
         )
     _require_packages(spec)
+    if place.adapter is not None:
+        _require_continuable(place, spec.merge)
     if adapter is not None and not isinstance(adapter, Full):
-        _require_targets(adapter.target_modules, place)
+        refused = adapter.refuses(spec.quantization.kind if spec.quantization else None)
+        if refused:
+            raise ModelError("adapter: {why}.", why=refused)
+        _require_names(adapter, place)
+
+
+def peft_type(place: Place) -> str:
+    """PEFT's name of the method of a saved adapter (`LORA`); empty where its adapter_config.json does not say."""
+    described = (read_json(place.adapter / "adapter_config.json") or {}) if place.adapter else {}
+    return str(described.get("peft_type") or "")
+
+
+def require_mergeable(place: Place) -> None:
+    """Raise ModelError where an adapter changes no weight, so that there is nothing to merge."""
+    if peft_type(place) in PROMPTS:
+        raise ModelError(
+            "model.merge: {folder} is a {kind} adapter: vectors before the text, which change no weight and cannot be "
+            "merged. Train a `lora` adapter for a parent to stack on.",
+            folder=place.adapter,
+            kind=peft_type(place).lower(),
+        )
+
+
+def _require_continuable(place: Place, merge: bool) -> None:
+    if merge:
+        require_mergeable(place)
+    elif peft_type(place) in PROMPTS:
+        raise ModelError(
+            "model.run: {folder} is a {kind} adapter, which PEFT loads to be used and not to be trained on. Train a "
+            "fresh one from the base, or a `lora` adapter.",
+            folder=place.adapter,
+            kind=peft_type(place).lower(),
+        )
+
+
+def _require_names(adapter: Any, place: Place) -> None:
+    """Every name that an adapter gives must be there, whatever its method calls the key."""
+    targets = getattr(adapter, "target_modules", None)
+    if targets is not None:
+        _require_targets("adapter.target_modules", targets, place)
+    for key in ("feedforward_modules", "modules_to_save"):
+        named = getattr(adapter, key, None)
+        if isinstance(named, tuple):
+            _require_modules(f"adapter.{key}", named, place)
 
 
 def _require_packages(spec: ModelSpec) -> None:
@@ -112,18 +157,24 @@ def _require_packages(spec: ModelSpec) -> None:
         )
 
 
-def _require_targets(targets: str | tuple[str, ...], place: Place) -> None:
+def _require_targets(key: str, targets: str | tuple[str, ...], place: Place) -> None:
     if isinstance(targets, str):
         _require_pattern(targets, place)
         return
     if any(_names(target, OUTPUT_LAYER) for target in targets):
         raise output_layer_refused()
+    _require_modules(key, targets, place)
+
+
+def _require_modules(key: str, wanted: tuple[str, ...], place: Place) -> None:
     modules = stored_modules(place)
-    unknown = [target for target in targets if not any(_names(target, module) for module in modules)]
+    tied = {OUTPUT_LAYER} if key.endswith("modules_to_save") else set()  # a tied output layer is not stored
+    unknown = [name for name in wanted if name not in tied and not any(_names(name, module) for module in modules)]
     if modules and unknown:
         raise ModelError(
-            "adapter.target_modules: {unknown} names no module of {base}, so nothing of that name would be trained. "
+            "{key}: {unknown} names no module of {base}, so nothing of that name would be trained. "
             "Its modules are {known}; `all-linear` takes every linear layer.",
+            key=key,
             unknown=", ".join(f"`{target}`" for target in unknown),
             base=place.base,
             known=", ".join(sorted({name.rpartition(".")[2] for name in modules if modules[name]} - {OUTPUT_LAYER})),

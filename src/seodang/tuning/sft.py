@@ -20,9 +20,15 @@ from seodang.recipe import SFT
 from seodang.reports.charts import binned
 from seodang.runs import DROPPED, Run
 from seodang.spans import previews
+from seodang.tuning.hooks import AdapterTrainer, Batches, prepare
 from seodang.tuning.model import Aim, Loaded, exact_adapters, load_for_training, require_room
 from seodang.tuning.parity import prove, prove_saved
 from seodang.tuning.preflight import require_reporter
+from seodang.tuning.quantized import quantization_cost
+
+
+class AdaptedTrainer(AdapterTrainer, SFTTrainer):
+    """Upstream's trainer, with what the adapter's method adds to it."""
 
 
 def run(recipe: SFT, folder: Run) -> dict[str, Any]:
@@ -39,9 +45,15 @@ def run(recipe: SFT, folder: Run) -> dict[str, Any]:
     loaded = load_for_training(recipe.model, recipe.adapter, aim)
     require_room(loaded, max(len(row.input_ids) for row in [*rows.train, *rows.eval]))
     loaded.tokenizer.chat_template = rows.chat.jinja
+    prepare(
+        loaded,
+        Batches(ids_of(rows.train), recipe.training.per_device_train_batch_size, loaded.model.device),
+        folder.path,
+    )
+    cost = quantization_cost(loaded, recipe.model, ids_of(rows.eval))
     outcome = train(make_trainer(recipe, rows, loaded, folder), folder)
     proof = prove_saved(recipe, rows, save_trained(loaded, folder, rows.chat.stop_ids))
-    metrics = outcome["metrics"] | counts(rows)
+    metrics = outcome["metrics"] | cost | counts(rows)
     figures = outcome["figures"] | {"row_tokens": binned(rows.lengths)}
     report = {"rows": rows.ledger.close(), "metrics": metrics, "figures": figures}
     report |= {"over_length": rows.over_length(recipe.data.over_length), "warnings": rows.warnings()}
@@ -53,7 +65,7 @@ def make_trainer(recipe: SFT, rows: TrainingRows, loaded: Loaded, folder: Run) -
     setting = Setting(folder.path, recipe.seed, loaded.precision, bool(rows.eval))
     config = arguments(SFTConfig, recipe.training, setting)
     with exact_adapters(loaded):
-        return SFTTrainer(
+        trainer = AdaptedTrainer(
             model=loaded.model,
             args=config,
             train_dataset=as_dataset(rows.train),
@@ -61,6 +73,13 @@ def make_trainer(recipe: SFT, rows: TrainingRows, loaded: Loaded, folder: Run) -
             processing_class=loaded.tokenizer,
             data_collator=collator(loaded.tokenizer, config.pad_to_multiple_of),
         )
+    trainer.adapt(loaded.method)
+    return trainer
+
+
+def ids_of(rows: Sequence[Encoded]) -> list[tuple[list[int], list[int]]]:
+    """(input_ids, labels) of every row."""
+    return [(row.input_ids, row.labels) for row in rows]
 
 
 def as_dataset(rows: Sequence[Encoded]) -> Dataset:

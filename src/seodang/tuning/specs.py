@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -235,6 +236,17 @@ class Pretraining(Training):
     """The loop over plain text: also `optim: muon`, which needs whole matrices to train."""
 
     OWN_OPTIM: ClassVar[frozenset[str]] = frozenset({"muon"})
+
+
+def steps_of(training: Training | Any, rows: int) -> int:
+    """Optimizer steps of a run over so many rows, as transformers' Trainer counts them on one device.
+
+    `training` is a recipe's, or transformers' TrainingArguments.
+    """
+    if training.max_steps > 0:
+        return int(training.max_steps)
+    batches = math.ceil(rows / training.per_device_train_batch_size)
+    return math.ceil(training.num_train_epochs * max(1, math.ceil(batches / training.gradient_accumulation_steps)))
 
 
 @lru_cache
