@@ -27,8 +27,10 @@ WHOLE = {
     "test_house.py",
     "test_notebook.py",
     "test_packaging.py",
+    "test_public_sets.py",
     "test_readme.py",
     "test_trl_templates.py",
+    "test_tutorial_defects.py",
     "test_upstream.py",
     "test_whole_job.py",
 }

@@ -239,12 +239,12 @@ MODULES = [path for path in sorted(SRC.rglob("*.py")) if path.relative_to(SRC).p
 def texts_of_tables() -> Iterator[tuple[str, str]]:
     """(where, text) of the texts that stand in tables, in the page's template and in the help of the verbs."""
     from seodang.cli import cli
-    from seodang.data.sources import _FAULTS
+    from seodang.data.json_rows import FAULTS
     from seodang.tuning.specs import upstream_fields
 
     for page in sorted((SRC / "reports").glob("*.j2")):
         yield from ((page.name, text) for text in re.findall(r'\bsay\("([^"]+)"', page.read_text(encoding="utf-8")))
-    yield from (("data/sources.py", text) for text in _FAULTS.values())
+    yield from (("data/json_rows.py", text) for text in FAULTS.values())
     yield from (("upstream_fields.json", text) for text in upstream_fields()["refused"].values())
     yield from (("cli.py", text) for text in helps(cli))
     yield "errors.py", "recipe"  # the default of RecipeError
@@ -472,7 +472,8 @@ def test_inspect_speaks_korean(korean: None, tmp_path: Path, capsys: pytest.Capt
     (tmp_path / "rows.jsonl").write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows))
     cli(["inspect", str(tmp_path / "rows.jsonl")], standalone_mode=False)
     said = capsys.readouterr().out
-    assert "  담긴 꼴     JSON Lines(한 줄에 한 행), utf-8, LF\n  행          5\n" in said
+    assert "  담긴 꼴     JSON Lines(한 줄에 한 행): 첫 줄이 온전한 JSON 객체\n  인코딩      utf-8: " in said
+    assert "\n  행          5\n" in said
     assert "  끝맺음      존댓말 5 (답변의 문장 끝맺음, 일부를 뽑아서 봄)" in said
     assert "결함\n  찾은 것 없음" in said
 

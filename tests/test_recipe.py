@@ -67,7 +67,7 @@ REFUSED = [
         "training.extra: `learning_rate` is ours: write `training.l",
     ),
     ("prepare", {"sources": []}, "sources: "),
-    ("prepare", {"sources": [{"path": "a", "run": "b"}]}, "sources.0: give `path` or `run`, one of the two"),
+    ("prepare", {"sources": [{"path": "a", "run": "b"}]}, "sources.0: give one of `path`, `run` and `hub`"),
     ("prepare", {"sources": [{"path": "a", "format": "alpacca"}]}, "sources.0.format: unknown kind `alpacca`, did you"),
     ("pretrain", {"model": {"config": {}, "tokenizer": "t"}}, "model"),
     ("pairs", {"samples_per_prompt": 1}, "samples_per_prompt: must be greater than or equal to 2, got 1"),
