@@ -2,9 +2,9 @@
 
     python benchmarks/dedup.py FOLDER [--rows 100000] [--memory 1000000] [--datasketch]
 
-The rows are those of the public files in FOLDER (see duplicates.py), again and again with one change each: half of the
-copies are duplicates, the other half differ in a number, a name, a negation or a slot. datasketch gets the same syllable
-bigrams, as many permutations and the same bands, once by `update`, as its documentation writes it, and once by its
+The rows are those of the public files in FOLDER (see duplicates.py), again and again with one change each: half of
+the copies are duplicates, the other half differ in a number, a name, a negation or a slot. datasketch gets the same
+syllable bigrams, as many permutations and the same bands, once by `update`, as its documentation writes it, and once by its
 quicker `update_batch`; its candidates are verified by the same function, in the same order. It is no dependency:
 `pip install datasketch` first, or leave `--datasketch` out. Prints a table and writes
 benchmarks/results/<date>-dedup.json.
@@ -73,7 +73,7 @@ def ours(records: Sequence[Record]) -> dict[str, Any]:
 
 def theirs(records: Sequence[Record], by_batch: bool) -> dict[str, Any]:
     """datasketch's MinHash and MinHashLSH over the rows that no exact key drops, verified as ours are."""
-    from datasketch import MinHash, MinHashLSH
+    from datasketch import MinHash, MinHashLSH  # type: ignore[import-not-found]
 
     wall, cpu = time.perf_counter(), time.process_time()
     index, first, of = MinHashLSH(num_perm=KEYS * BAND, params=(KEYS, BAND)), dict[str, int](), dict[int, int]()
@@ -103,7 +103,7 @@ def theirs(records: Sequence[Record], by_batch: bool) -> dict[str, Any]:
 
 def memory(count: int) -> float:
     """Bytes of a row, in a process of its own: fingerprints and search over so many short rows."""
-    command = [sys.executable, __file__, ".", "--only-memory", str(count)]
+    command = [sys.executable, __file__, "--only-memory", str(count)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return float(done.stdout)
 
@@ -115,7 +115,9 @@ def _only_memory(count: int) -> None:
 
     fingerprint([record(0)])
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    prints = Prints.joined([fingerprint([record(n) for n in range(at, min(count, at + BATCH))]) for at in range(0, count, BATCH)])
+    prints = Prints.joined(
+        [fingerprint([record(n) for n in range(at, min(count, at + BATCH))]) for at in range(0, count, BATCH)]
+    )
     repeats(prints, lambda row: spelt(record(row)))
     print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / count)
 
@@ -123,7 +125,7 @@ def _only_memory(count: int) -> None:
 def main() -> int:
     """Measure, print, write. Returns 1 where a limit is broken."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=Path, nargs="?", help="public Korean files; without them nothing is measured")
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--memory", type=int, default=1_000_000)
     parser.add_argument("--datasketch", action="store_true")
@@ -131,6 +133,9 @@ def main() -> int:
     given = parser.parse_args()
     if given.only_memory:
         _only_memory(given.only_memory)
+        return 0
+    if given.folder is None:
+        print("no FOLDER with public files was given: nothing to measure")
         return 0
     records = varied(given.folder, given.rows)
     characters = sum(len(turn.content) for one in records if isinstance(one, Conversation) for turn in one.messages)
@@ -141,8 +146,14 @@ def main() -> int:
     known = set(results["seodang"]["pairs"])
     for name, one in results.items():
         pairs = set(one.pop("pairs"))
-        one |= {"near": len(pairs), "shared": len(pairs & known), "ratio_cpu": round(one["cpu_s"] / results["seodang"]["cpu_s"], 1)}
-        told = f"{one['exact']:>9,} exact{one['near']:>9,} near{one['shared']:>9,} shared{one['compared']:>11,} compared"
+        one |= {
+            "near": len(pairs),
+            "shared": len(pairs & known),
+            "ratio_cpu": round(one["cpu_s"] / results["seodang"]["cpu_s"], 1),
+        }
+        told = (
+            f"{one['exact']:>9,} exact{one['near']:>9,} near{one['shared']:>9,} shared{one['compared']:>11,} compared"
+        )
         print(f"{name:<26}{one['wall_s']:>8.1f} s{one['cpu_s']:>8.1f} s cpu{told}   x {one['ratio_cpu']}")
     table |= {"runs": results}
     if given.memory:

@@ -110,7 +110,7 @@ def _cut(text: str) -> str:
 
 def seconds(records: Sequence[Record]) -> dict[str, float]:
     """Filter → seconds of one core over all records."""
-    found = {}
+    found: dict[str, float] = {}
     for one in FILTERS:
         start = time.process_time()
         for record in records:
@@ -142,6 +142,10 @@ def loss_table(counted: dict[str, tuple[int, dict[str, int]]]) -> str:
     return table(head, rows)
 
 
+def _told(kinds: dict[str, int]) -> str:
+    return ", ".join(f"{kind} {count}" for kind, count in kinds.items()) or "–"
+
+
 def put(name: str, text: str) -> None:
     """Write a text between the marks of its name in docs/filters.md."""
     page = PAGE.read_text(encoding="utf-8")
@@ -165,7 +169,9 @@ def main() -> int:
     tables = {
         "loss": loss_table(counted),
         "time": table(["filter", "seconds"], [*taken.items(), ["**all**", round(sum(taken.values()), 2)]]),
-        "pii": table(["file", "found"], [[n, ", ".join(f"{k} {v}" for k, v in c.items()) or "–"] for n, c in found.items()]),
+        "pii": table(
+            ["file", "found"], [[n, ", ".join(f"{k} {v}" for k, v in c.items()) or "–"] for n, c in found.items()]
+        ),
     }
     for name, text in tables.items():
         print(text, end="\n\n")

@@ -15,10 +15,12 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from seodang.korean.pii import KINDS, Found, PiiKind, find_pii, luhn_check
+from seodang.korean.check_digits import luhn_check
+from seodang.korean.pii import KINDS, Found, PiiKind, find_pii
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +73,24 @@ def _representative(draw: random.Random) -> str:
 
 def _email(draw: random.Random) -> str:
     name = "".join(draw.choices("abcdefghijklmnoprstuwy", k=draw.randint(3, 9)))
-    return f"{name}{draw.choice(('', '.', '_'))}{draw.randint(1, 99)}@{draw.choice(('naver.com', 'hanmail.net', 'seodang.co.kr'))}"
+    host = draw.choice(("naver.com", "hanmail.net", "seodang.co.kr"))
+    return f"{name}{draw.choice(('', '.', '_'))}{draw.randint(1, 99)}@{host}"
 
 
-_BEFORE_2020, _SINCE_2020 = (1950, 1999), (2021, 2025)
+_OLD, _NEW = (1950, 1999), (2021, 2025)
+"""Years of birth: with a check digit, and after October 2020."""
 FORMATS: dict[str, tuple[PiiKind, Callable[[random.Random], str], str]] = {
-    "resident": ("resident_number", lambda draw: _checked(draw, _BEFORE_2020, "12", 11), "신청인은 {} 적었습니다."),
-    "resident since 2020": ("resident_number", lambda draw: _checked(draw, _SINCE_2020, "34", None), "아이는 {} 등록했어요."),
-    "foreigner": ("foreigner_number", lambda draw: _checked(draw, _BEFORE_2020, "56", 13), "체류 카드에는 {} 있습니다."),
+    "resident": ("resident_number", lambda draw: _checked(draw, _OLD, "12", 11), "신청인은 {} 적었습니다."),
+    "resident since 2020": (
+        "resident_number",
+        lambda draw: _checked(draw, _NEW, "34", None),
+        "아이는 {} 등록했어요.",
+    ),
+    "foreigner": (
+        "foreigner_number",
+        lambda draw: _checked(draw, _OLD, "56", 13),
+        "체류 카드에는 {} 있습니다.",
+    ),
     "driver's licence": (
         "driver_licence",
         lambda d: f"{d.randint(11, 26)}-{_digits(d, 2)}-{_digits(d, 6)}-{_digits(d, 2)}",
@@ -148,13 +160,11 @@ def _others() -> dict[tuple[str, str], Callable[[str], bool]]:
     """(tool, form) → its verdict, for the tools that are installed."""
     found: dict[tuple[str, str], Callable[[str], bool]] = {}
     if find_spec("stdnum"):
-        from stdnum.kr import brn, rrn
-
+        brn, rrn = import_module("stdnum.kr.brn"), import_module("stdnum.kr.rrn")
         found |= {("python-stdnum", "resident"): rrn.is_valid, ("python-stdnum", "foreigner"): rrn.is_valid}
         found["python-stdnum", "business"] = brn.is_valid
     if find_spec("presidio_analyzer"):
-        from presidio_analyzer import predefined_recognizers as known
-
+        known = import_module("presidio_analyzer.predefined_recognizers")
         classes = {
             "resident": ("KR_RRN", known.KrRrnRecognizer),
             "foreigner": ("KR_FRN", known.KrFrnRecognizer),
@@ -184,6 +194,24 @@ def compare(count: int, seed: int) -> Iterator[str]:
                 yield f"  {tool} {sum(theirs):,}: both {pairs[True, True]:,}, only it {pairs[False, True]:,}"
 
 
+PRESIDIOS = {"resident": "resident", "resident since 2020": "resident", "foreigner": "foreigner"}
+PRESIDIOS |= {"driver's licence": "licence", "passport": "passport"}
+"""Format planted → the form that Presidio's Korean recognisers know."""
+
+
+def in_text(count: int, seed: int) -> Iterator[str]:
+    """How many of the planted texts of its forms Presidio finds, by the way of writing."""
+    others = _others()
+    if ("Presidio", "resident") in others:
+        known = [one for one in planted(count, seed) if one.format in PRESIDIOS]
+        found = [one for one in known if others["Presidio", PRESIDIOS[one.format]](one.text)]
+        of = Counter(one.writing for one in known)
+        by = ", ".join(
+            f"{writing} {n} of {of[writing]}" for writing, n in Counter(one.writing for one in found).items()
+        )
+        yield f"Presidio finds {len(found)} of the {len(known)} texts planted in its forms: {by}"
+
+
 def main() -> int:
     """Print what is found and missed. Returns 1 below 99 %."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -196,7 +224,7 @@ def main() -> int:
         print(f"missed by {part}: {dict(Counter(map(key, lost)))}")
     for one in lost:
         print(f"  {one.format}, {one.writing}: {one.text} -> {find_pii(one.text)}")
-    print("\n".join(compare(20_000, given.seed)))
+    print("\n".join([*compare(20_000, given.seed), *in_text(given.count, given.seed)]))
     return int(len(lost) > given.count / 100)
 
 

@@ -151,8 +151,8 @@ TEXT_AT = {
     "print": (0,), "__init__": (0,),
 }  # fmt: skip
 """Who takes a text that a user reads → at which places among the arguments."""
-APART = ("tasks", "korean")
-"""What checks packaged data or a program's own arguments; no user sees its errors."""
+APART = ("tasks",)
+"""What checks packaged data; no user sees its errors."""
 
 
 def has_words(text: str) -> bool:
@@ -348,13 +348,16 @@ def test_every_backticked_key_is_kept() -> None:
 
 
 def test_reasons_and_metrics_have_their_labels() -> None:
-    from seodang.data import filters, prepare, reading
+    from seodang.data import batches, deciding, filters, mixing, reading
+    from seodang.data.decontaminate import CONTAMINATED
     from seodang.evaluation.metrics import METRICS
     from seodang.self_instruct import completers, novelty, pairs, prompts
 
     kinds = [kind.model_fields["kind"].default for kind in get_args(get_args(filters.Filter)[0])]
     reasons = {kind for kind in kinds if kind not in ("length",)} | {"too_short", "too_long"}
-    reasons |= {reading.UNREADABLE, reading.MALFORMED, prepare.DUPLICATE, completers.TOO_LONG, completers.NOT_RECORDED}
+    reasons |= {reading.UNREADABLE, reading.MALFORMED, completers.TOO_LONG, completers.NOT_RECORDED}
+    reasons |= {deciding.DUPLICATE, deciding.NEAR_DUPLICATE, batches.LICENSE, CONTAMINATED, mixing.LEFT_OUT}
+    reasons |= {mixing.OVER_CAP}
     reasons |= {prompts.PARSE, prompts.TRUNCATED, prompts.LABEL_TWICE, prompts.NO_INSTRUCTION, prompts.NO_OUTPUT}
     reasons |= {pairs.NO_SCORE, pairs.NONE_STOPPED, pairs.SAME_TEXT, pairs.ALL_EQUAL, pairs.NO_MARGIN, pairs.OVER_MAX}
     reasons |= {pairs.NO_PROMPT, novelty.UNSCORABLE, novelty.NOT_NOVEL, *METRICS}

@@ -27,11 +27,11 @@ HEAD = """\
 <!-- Made by tools/datasets.py from tests/fixtures/datasets and data_sets/known.yaml; then `make generated`. -->
 
 What `format: auto` makes of {count} public sets. The first {tutorial} are those of the tutorial
-LEE-hyeon0771/instruction_dataset; the rest are preference sets. Each has a fixture of rows written for it, which a test
-reads and compares record by record. "exact" means that the columns are those which the set's card, or code that reads
-it, shows; "inferred" that only its kind is known, so look at your file with `seodang inspect` first. A licence is what
-the set's own card said when it was read; it may contradict the licence of what the set was made from, and it may have
-changed.
+LEE-hyeon0771/instruction_dataset; preference sets and others follow. Each has a fixture of rows written for it, which
+a test reads and compares record by record. "exact" means that the columns are those which the set's card, or code that
+reads it, shows; "inferred" that only its kind is known, so look at your file with `seodang inspect` first. A licence is
+what the set's own card said when it was read; it may contradict the licence of what the set was made from, and it may
+have changed.
 
 | set | shape | format | licence | known |
 | --- | --- | --- | --- | --- |

@@ -161,6 +161,16 @@ class Prepare(Stage):
     """A control: the training conversations exchange their last answers, so that form is all there is to learn
     (Hewitt and Liang 2019, arXiv:1909.03368)."""
 
+    @model_validator(mode="after")
+    def _one_comparison(self) -> Self:
+        whole = self.decontaminate is not None and self.decontaminate.on == "conversation"
+        if whole and not (self.dedup and self.dedup.near and self.dedup.on == "conversation"):
+            raise ValueError(
+                "`decontaminate.on: conversation` compares what `dedup` compares; write `dedup: {on: conversation, "
+                "near: true}`, or `decontaminate.on: prompt`"
+            )
+        return self
+
 
 class TextData(Schema):
     """Plain text for tokenizers and pretraining: JSONL rows with `text`, or a .txt file with a text per line."""

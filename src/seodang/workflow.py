@@ -231,17 +231,19 @@ def input_hashes(recipe: Stage) -> dict[str, str]:
     found: dict[str, str] = {}
     for key, value in _strings(recipe.model_dump(mode="json", exclude={"output_dir"})):
         if key in ("run", "path", "train", "eval", "name_or_path", "tokenizer"):
-            for file in _source_files(value) if key == "path" else _input_files(key, Path(model_path(value))):
+            for file in _source_files(value) if key in _ROWS else _input_files(key, Path(model_path(value))):
                 found[str(file)] = quick_hash(file)
     return found
 
 
+_ROWS = ("path", "train", "eval")
+"""Keys that name rows: a file, a folder, a glob or an archive."""
 _TOP = (runs.TRAIN, runs.EVAL)
 _MODEL_FILES = ("*.json", "*.safetensors", "*.model", "*.jinja", "*.txt")
 
 
 def _source_files(path: str) -> list[Path]:
-    """The files that a source of `prepare` reads: of an archive the archive; none where the source is not there."""
+    """The files behind a path to rows: of an archive the archive; none where there is nothing yet."""
     from seodang.data.files import find
 
     try:

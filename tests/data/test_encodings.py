@@ -26,6 +26,11 @@ CASES = [
         "utf-8",
         "6 of 8 lines with letters beyond ASCII are valid UTF-8",
     ),
+    (
+        TEXT.encode("cp949") * 3 + "가나다\n".encode(),
+        "cp949",
+        "6 of 7 lines with letters beyond ASCII are Korean in CP949",
+    ),
     (TEXT.encode("utf-8")[:-30], "utf-8", "valid UTF-8"),
     ("가".encode() * 50 + "나".encode()[:2], "utf-8", "1 of 1 lines"),
     (("나" * 50).encode("cp949") + b"\xb0", "cp949", "1 of 1 lines"),
@@ -43,6 +48,7 @@ NEITHER = [
     "é è ü ö ß".encode("latin-1"),
     "日本語のテキスト、こんにちは".encode("shift-jis"),
     "Привет".encode("koi8-r"),
+    "こんにちは、おげんきですか。".encode("euc-jp"),
     b"\xff\xff\xff",
 ]
 

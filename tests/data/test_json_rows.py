@@ -27,6 +27,7 @@ LAYOUTS = [
     (array_rows, json.dumps(ROWS, ensure_ascii=False, indent=2).replace('"7번째', '7번째"')),
     (array_rows, json.dumps(ROWS, ensure_ascii=False).replace("}, {", "} {")),
     (object_rows, "\n".join(json.dumps(row) for row in ROWS) + "[1]"),
+    (array_rows, '[1234567, true, {"a": 1}, 12.5e3]'),
 ]
 
 

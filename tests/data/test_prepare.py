@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from seodang import runs
+from seodang.data import prepare as engine
 from seodang.data.dedup import held_out
 from seodang.data.formats import Auto
 from seodang.data.prepare import run
@@ -201,6 +202,33 @@ def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
         done(tmp_path, recipe(path, eval=0.2))
         found.append([(tmp_path / "run" / name).read_bytes() for name in (runs.TRAIN, runs.EVAL, runs.DROPPED)])
     assert found[0] == found[1]
+
+
+def test_any_number_of_processes_writes_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "HERE", 1)
+    monkeypatch.setattr(engine, "SIZE", 32)
+    rows: list[Any] = [row(number % 401, output=f"답은 {number % 397}입니다.") for number in range(900)]
+    rows[100:200:10] = ["{broken", row(0, output=" "), row(7, instruction="")] + [row(1)] * 7
+    source = {"path": written(tmp_path, "a.jsonl", rows), "on_error": "skip"}
+    found = []
+    for processes in (1, 2, 3):
+        report, _ = done(tmp_path, recipe(source, eval=0.2, processes=processes, filters=["empty", "pii"]))
+        files = [(tmp_path / "run" / name).read_bytes() for name in (runs.TRAIN, runs.EVAL, runs.DROPPED)]
+        found.append((files, report))
+    assert found[0] == found[1] == found[2]
+    assert set(found[0][1]["rows"]["dropped"]) == {"unreadable", "malformed", "empty", "duplicate"}
+
+
+def test_a_bad_row_stops_at_its_place_in_any_number_of_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "HERE", 1)
+    monkeypatch.setattr(engine, "SIZE", 16)
+    rows: list[Any] = [row(number) for number in range(200)]
+    rows[90] = rows[150] = "{broken"
+    with pytest.raises(DataError, match=r"a\.jsonl:91: the line is not valid JSON"):
+        done(tmp_path, recipe(written(tmp_path, "a.jsonl", rows), processes=2))
+    assert list((tmp_path / "run").iterdir()) == []
 
 
 def test_pairs_without_a_difference_are_dropped(tmp_path: Path) -> None:

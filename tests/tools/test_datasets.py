@@ -20,7 +20,7 @@ def test_every_set_has_a_line(tool: ModuleType) -> None:
     lines = [line.split(" | ") for line in tool.page().splitlines() if line.startswith("| ")][2:]
     assert [line[0].removeprefix("| ") for line in lines] == [entry["name"] for entry in tool.sets()]
     assert {line[-1].removesuffix(" |") for line in lines} == {"exact", "inferred"}
-    assert [entry["tutorial"] for entry in tool.sets()] == [True] * 29 + [False] * 11
+    assert [entry["tutorial"] for entry in tool.sets()] == [True] * 29 + [False] * 28
 
 
 def test_what_is_inferred_is_called_so(tool: ModuleType) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from seodang.data.dedup import Part, key
+from seodang.data.dedup import Part
 from seodang.data.filters import Filter
 from seodang.data.fingerprints import Prints, fingerprint
 from seodang.data.formats import Known
@@ -46,6 +46,8 @@ class Task:
     on: Part | None
     """What duplicates are found by; None where they are not looked for."""
     near: bool
+    prompts: bool
+    """Whether prompts that look alike are looked for, too."""
 
 
 Batch = tuple[Task, list[tuple[Row | DataError, str]]]
@@ -68,6 +70,7 @@ class Judged:
     prompts: array[int] = field(default_factory=partial(array, "Q"))
     """64 bits of the key of its prompt."""
     prints: Prints | None = None
+    prompt_prints: Prints | None = None
     repairs: Counter[str] = field(default_factory=Counter)
     lineages: array[int] = field(default_factory=partial(array, "H"))
     """Of each kept row: which of `chains` it has."""
@@ -83,7 +86,6 @@ class Judged:
         self.lengths.append(length)
         self.hangul.append(hangul_bin(share))
         self.levels.append(level(register))
-        self.prompts.append(int(key(record, "prompt")[:16], 16))
         self.lineages.append(self.chains.setdefault(lineage, len(self.chains)))
 
     def drop(self, reason: str, row: dict[str, Any]) -> None:
@@ -113,6 +115,9 @@ def judge_batch(batch: Batch) -> Judged:
             kept.append(record)
     if task.on is not None:
         found.prints = fingerprint(kept, task.on, task.near)
+    prompts = fingerprint(kept, "prompt", task.prompts)
+    found.prompts.frombytes(prompts.exact.tobytes())
+    found.prompt_prints = prompts if task.prompts else None
     return found
 
 
@@ -130,4 +135,3 @@ def _judge(item: Item, record: Record, task: Task, found: Judged) -> Record | No
         return None
     found.keep(record, lineage)
     return record
-

@@ -1,7 +1,8 @@
 """What makes two records one: the recipe's words for it, and exact duplicates, whose keys are equal.
 
-The key is the whole conversation. It passes over spacing and sentence punctuation and keeps what carries meaning: digits, signs, decimal points,
-operators, brackets. So "1.5 + 2" is not "15 + 2", "-5와 3" is not "5와 3", and "3. 5개" is not "35개".
+The key is the whole conversation. It passes over spacing and sentence punctuation and keeps what carries meaning:
+digits, signs, decimal points, operators, brackets. So "1.5 + 2" is not "15 + 2", "-5와 3" is not "5와 3", and
+"3. 5개" is not "35개".
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ class Dedup(Schema):
     """Rows that differ only in particles, endings, a typing error or the order of words are duplicates, too; rows that
     differ in a number, a negation, a name or any other word are not."""
     threshold: float = Field(0.6, gt=0, le=1)
-    """Smallest likeness of near-duplicates: ROUGE-L of their syllables, turn by turn."""
+    """Smallest likeness of near-duplicates: ROUGE-L of their syllables, turn by turn. Of up to 20 syllables one ending
+    is a large part; there the words alone are compared."""
     keep: Literal["first", "longest", "priority"] = "first"
     """Which one stays: the one read first, the one with the longest answer, or that of the source with the highest
     `priority`; among equals the one read first."""
@@ -66,16 +68,23 @@ class Decontaminate(Schema):
 def canonical(text: str) -> str:
     """A text without spacing and sentence punctuation; numbers and Latin words stay apart from each other."""
     parts = _NOT_SYLLABLES.split(text)
-    parts[1::2] = [_seen(part) if len(part) <= _SHORT else _reduced(part) for part in parts[1::2]]
+    parts[1::2] = map(_SEEN.__getitem__, parts[1::2])
     return "".join(parts)
 
 
-def _reduced(part: str) -> str:
-    return _IGNORED_RUN.sub("", _BETWEEN_WORDS.sub(_GAP, part))
+class _Seen(dict[str, str]):
+    """What stands between Korean words repeats: a space, a full stop and a space, a number. It is reduced only once."""
+
+    def __missing__(self, part: str) -> str:
+        found = _IGNORED_RUN.sub("", _BETWEEN_WORDS.sub(_GAP, part))
+        if len(part) <= _SHORT:
+            if len(self) >= _MOST:
+                self.clear()
+            self[part] = found
+        return found
 
 
-_seen = lru_cache(maxsize=1 << 14)(_reduced)
-"""What stands between Korean words repeats: a space, a full stop and a space, a number."""
+_SEEN, _MOST = _Seen(), 1 << 14
 
 
 def key(record: Record, on: Part = "conversation") -> str:
@@ -112,7 +121,9 @@ def spelt(record: Record, on: Part = "conversation") -> str:
         sides = [[(turn.role, turn.content) for turn in turns] for turns in (prompt, *answers)]
     sides = {"conversation": sides, "prompt": sides[:1], "answer": sides[1:]}[on]
     return TURN.join(
-        f"{number}{role}{TURN}{content.replace(TURN, '')}" for number, side in enumerate(sides) for role, content in side
+        f"{number}{role}{TURN}{content.replace(TURN, '')}"
+        for number, side in enumerate(sides)
+        for role, content in side
     )
 
 

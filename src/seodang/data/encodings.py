@@ -21,11 +21,12 @@ from seodang.errors import DataError
 from seodang.language import Phrase
 
 BOM = b"\xef\xbb\xbf"
-_HANGUL = re.compile(r"[가-힣ㄱ-ㆎ]")
+_SYLLABLE = re.compile(r"[가-힣]")
 _PLAIN = re.compile(r"[\t\r\n -~가-힣ㄱ-ㆎ\u3000-\u303f\uff01-\uff5e\u2010-\u2027]")
 _MARKS = ((BOM, "utf-8-sig"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 _SHARE = 0.5
-"""Of the characters beyond ASCII, so many must be Hangul for CP949, which decodes much that is something else."""
+"""Of the characters beyond ASCII, so many must be syllables for CP949, which decodes much that is something else: the
+hiragana of EUC-JP as single letters of Hangul."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ def _is(data: bytes, encoding: str) -> bool:
 
 def _is_korean(text: str) -> bool:
     beyond = sum(not char.isascii() for char in text)
-    return len(_HANGUL.findall(text)) >= _SHARE * beyond
+    return len(_SYLLABLE.findall(text)) >= _SHARE * beyond
 
 
 def _utf16(head: bytes) -> Encoding | None:
@@ -136,11 +137,11 @@ def decoded(file: IO[bytes], encoding: str) -> IO[bytes]:
 
 
 class _Utf8(io.RawIOBase):
-    """UTF-16 as UTF-8."""
+    """UTF-16 as UTF-8. What is no UTF-16 comes out as half a surrogate pair, so that only its line does not decode."""
 
     def __init__(self, file: IO[bytes], encoding: str) -> None:
         self._file, self._rest, self._ended = file, b"", False
-        self._decoder = codecs.getincrementaldecoder(encoding)()
+        self._decoder = codecs.getincrementaldecoder(encoding)("surrogatepass")
 
     def readable(self) -> bool:
         return True
@@ -150,7 +151,10 @@ class _Utf8(io.RawIOBase):
         while not self._rest and not self._ended:
             data = self._file.read(len(view))
             self._ended = not data
-            self._rest = self._decoder.decode(data, final=not data).encode("utf-8", "surrogatepass")
+            text = self._decoder.decode(data)
+            if self._ended and self._decoder.getstate()[0]:
+                text += "\udcff"  # the file ends within a character
+            self._rest = text.encode("utf-8", "surrogatepass")
         given, self._rest = self._rest[: len(view)], self._rest[len(view) :]
         view[: len(given)] = given
         return len(given)

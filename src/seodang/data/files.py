@@ -35,6 +35,8 @@ BOMB_SIZE, BOMB_RATIO = 1 << 26, 250
 """Data that unpacks to more than so many bytes, and to more than so many times its size, is refused."""
 DAMAGED = (EOFError, OSError, zlib.error, zipfile.BadZipFile, NotImplementedError)
 """What reading damaged compressed data raises."""
+_NO_ARCHIVE = (zipfile.BadZipFile, OSError, NotImplementedError, ValueError)
+"""What opening an archive with a damaged directory raises."""
 _ABOUT = frozenset({"readme", "license", "licence", "notice"})
 _WILD = re.compile(r"[*?\[]")
 _BUFFER = 1 << 18
@@ -62,22 +64,22 @@ class File:
 
     def open(self) -> IO[bytes]:
         """The bytes, decompressed. Raises DataError where they cannot be had at all."""
-        raw = self.raw()
-        kind = PACKED.get(raw.peek(4)[:4]) or PACKED.get(raw.peek(4)[:2])
+        raw: IO[bytes] = self.raw()
+        kind = _packing(raw)
         if kind is None:
             return raw
         unpacked: Any = gzip.GzipFile(fileobj=raw) if kind == "gzip" else _zstd(raw)
         return io.BufferedReader(_Unpacked(unpacked, raw, self.name), _BUFFER)
 
-    def raw(self) -> io.BufferedReader:
-        """The bytes as they are stored, which may be compressed once more."""
+    def raw(self) -> Any:
+        """The bytes as they are stored, which may be compressed once more; a buffered reader."""
         try:
             if self.archive is None or self.entry is None:
                 return self.path.open("rb", buffering=_BUFFER)
             return io.BufferedReader(self.archive.open(self.entry), _BUFFER)
         except OSError as error:
             raise DataError("The file {where} cannot be read: {why}.", where=self.path, why=error.strerror) from None
-        except (NotImplementedError, RuntimeError, zipfile.BadZipFile) as error:
+        except (NotImplementedError, RuntimeError, ValueError, zipfile.BadZipFile) as error:
             told = "{where} cannot be unpacked: {why}. Unpack it by hand, and name the unpacked file."
             raise DataError(told, where=self.name, why=str(error)) from None
 
@@ -85,9 +87,13 @@ class File:
     def packed(self) -> tuple[str, ...]:
         """How the file is packed, from the outside in: zip, gzip, zstd."""
         with self.raw() as file:
-            head = file.peek(4)[:4]
-        kind = PACKED.get(head) or PACKED.get(head[:2])
+            kind = _packing(file)
         return (*(["zip"] if self.archive else []), *([kind] if kind else []))
+
+
+def _packing(file: Any) -> str | None:
+    head = file.peek(4)
+    return PACKED.get(head[:4]) or PACKED.get(head[:2])
 
 
 class _Unpacked(io.RawIOBase):
@@ -261,7 +267,7 @@ def _is_workbook(source: Any) -> bool:
     try:
         with zipfile.ZipFile(source) as archive:
             return "xl/workbook.xml" in archive.namelist()
-    except (zipfile.BadZipFile, OSError, NotImplementedError):
+    except _NO_ARCHIVE:
         return False
 
 
@@ -269,7 +275,7 @@ def _open_archive(name: str, source: Any, path: Path, files: list[File], unread:
     """Add the data files of an archive, and of the archives in it, in the order of their names."""
     try:
         archive = zipfile.ZipFile(source)
-    except (zipfile.BadZipFile, OSError, NotImplementedError):
+    except _NO_ARCHIVE:
         raise DataError(
             "{where} is a damaged zip archive, or one part of several. Join the parts first (`cat set.zip.part* > "
             "set.zip`), or fetch it anew.",
@@ -312,5 +318,10 @@ def _require_sound(where: str, inner: str, info: zipfile.ZipInfo) -> None:
         )
     if info.flag_bits & 1:
         raise DataError("{where} is encrypted. Unpack it with its password, and name the unpacked folder.", where=where)
-    if info.file_size > BOMB_SIZE and info.file_size > BOMB_RATIO * info.compress_size:
+    if is_bomb(info):
         raise bomb(where)
+
+
+def is_bomb(info: zipfile.ZipInfo) -> bool:
+    """Whether an entry says of itself that it is packed too tight."""
+    return info.file_size > BOMB_SIZE and info.file_size > BOMB_RATIO * info.compress_size

@@ -1,4 +1,4 @@
-"""What is kept of a row to find those like it: a 64-bit key of what it says, and 24 keys of which look-alikes share one.
+"""What is kept of a row to find those like it: a 64-bit key of what it says, and 24 keys, one of which they share.
 
 Long rows are known by MinHash over their syllable bigrams (Broder 1997; banded as in Leskovec, Rajaraman and Ullman,
 Mining of Massive Datasets, ch. 3): a key is four minima at once. Rows of a few syllables, of which MinHash knows too

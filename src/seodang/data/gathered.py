@@ -6,15 +6,21 @@ many times over, while their lines lie on disk.
 
 from __future__ import annotations
 
+import json
 from array import array
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from seodang.data.batches import Judged
+from seodang.data.dedup import Part, spelt
 from seodang.data.fingerprints import Prints
+from seodang.data.formats import Known
 from seodang.data.lineage import Lineage
+from seodang.data.spill import Spill
+from seodang.records import Record
 
 
 @dataclass(slots=True)
@@ -38,6 +44,8 @@ class Gathered:
     repairs: dict[int, Counter[str]] = field(default_factory=dict)
     """Source → repairs."""
     prints: list[Prints] = field(default_factory=list)
+    """The fingerprints of what duplicates are found by; batch after batch."""
+    prompt_prints: list[Prints] = field(default_factory=list)
     end: int = 0
     """Bytes of all lines."""
 
@@ -59,14 +67,8 @@ class Gathered:
         self.repairs.setdefault(source, Counter()).update(judged.repairs)
         if judged.prints is not None:
             self.prints.append(judged.prints)
-
-    def all_prints(self) -> Prints | None:
-        """The fingerprints of all kept rows in one piece; the batches' own are let go."""
-        if not self.prints:
-            return None
-        found = Prints.joined(self.prints)
-        self.prints = []
-        return found
+        if judged.prompt_prints is not None:
+            self.prompt_prints.append(judged.prompt_prints)
 
     @property
     def counts(self) -> Counter[int]:
@@ -89,3 +91,38 @@ class Gathered:
     def __iter__(self) -> Iterator[tuple[int, int, int, int]]:
         """(start, size, source, number of the reason) of every row."""
         return zip(self.starts, self.sizes, self.sources, self.reasons, strict=True)
+
+
+@dataclass(frozen=True, slots=True)
+class KeptRows:
+    """The rows that the filters keep, by their number among these; their lines are read from disk."""
+
+    gathered: Gathered
+    spill: Spill
+    format: Known
+    """How the lines are written."""
+
+    def line(self, kept: int) -> bytes:
+        """The JSON of a row."""
+        row = self.gathered.kept[kept]
+        return self.spill.line(self.gathered.starts[row], self.gathered.sizes[row])
+
+    def row(self, kept: int) -> dict[str, Any]:
+        """A row as it is written."""
+        found: dict[str, Any] = json.loads(self.line(kept))
+        return found
+
+    def record(self, kept: int) -> Record:
+        """A row as a record."""
+        return self.format.parse(self.row(kept), "")
+
+    def source(self, kept: int) -> int:
+        """The number of a row's source."""
+        return self.gathered.sources[self.gathered.kept[kept]]
+
+    def text(self, kept: int, on: Part) -> str:
+        """A row as `dedup.spelt` writes it."""
+        return spelt(self.record(kept), on)
+
+    def __len__(self) -> int:
+        return len(self.gathered.kept)

@@ -13,7 +13,8 @@ from typing import Any
 
 from pydantic import Field
 
-from seodang.data.sources import Container, Row
+from seodang.data.containers import Container
+from seodang.data.sources import Row
 from seodang.data.tables import plain
 from seodang.errors import DataError
 from seodang.language import Phrase

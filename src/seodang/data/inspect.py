@@ -103,17 +103,17 @@ def _decisions(found: dict[str, Any]) -> list[str]:
             lines += _line(name, say(told, what=found[name], why=why[name]))
     if found.get("packed"):
         lines += _line("packed", ", ".join(found["packed"]))
-    if "files" in found:
-        lines += _line("files", say(joined(" · ", _groups(found))))
+    for number, group in enumerate(_groups(found)):
+        lines += _line("" if number else "files", say(group))
     if found.get("unread"):
         lines += _line("not read", ", ".join(found["unread"]))
     return lines
 
 
 def _groups(found: dict[str, Any]) -> Iterator[Phrase]:
-    for group in found["groups"]:
+    for group in found.get("groups", ()):
         what = [_CONTAINERS[group["container"]], *(group[name] for name in ("encoding", "line_ends") if group[name])]
-        yield Phrase("{files:,} files: {what}", files=group["files"], what=joined(", ", what))
+        yield Phrase("{files:,}: {what}", files=group["files"], what=joined(", ", what))
 
 
 def _columns(found: dict[str, Any]) -> list[str]:

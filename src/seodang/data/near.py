@@ -25,7 +25,7 @@ WINDOW = 8
 """A row is compared with so many neighbours among those that share a key; in a crowd, with those most like it."""
 TRIES = 32
 """A row's text is compared with at most so many others, those with the most keys in common first."""
-_PART = 1 << 22
+_PART = 1 << 21
 """Keys sorted at once: 8 bytes each."""
 
 
@@ -60,8 +60,9 @@ def precedence(keep: Keep, lengths: Sequence[int] | Places, priorities: Sequence
 def repeats(prints: Prints, text_of: Callable[[int], str], order: Places | None = None, least: float = 0.6) -> Repeats:
     """Every row that repeats one before it in `order` (default: as read).
 
-    `text_of` gives a row as `dedup.spelt` writes it, and is asked only for rows that look alike; `least` is the smallest
-    syllable ROUGE-L of a near-duplicate. 16 bytes a row beside the fingerprints, and 8 for every pair that looks alike.
+    `text_of` gives a row as `dedup.spelt` writes it, and is asked only for rows that look alike; `least` is the
+    smallest syllable ROUGE-L of a near-duplicate. Beside the fingerprints 17 bytes a row stay, and 16 for every pair that
+    looks alike.
     """
     order = np.arange(len(prints)) if order is None else order
     of = np.full(len(prints), -1, np.int64)
@@ -162,7 +163,7 @@ def _parts(keys: Keys, rows: Places) -> Iterator[npt.NDArray[np.uint64]]:
 
 
 def _pairs(keys: Keys, rows: Places, part: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """(later row << 32 | earlier row), by rank, for rows that share one of these keys and stand near each other there."""
+    """(later row << 32 | earlier row), by rank, for rows that share one of these keys and stand close to it there."""
     part.sort()
     found, places = part >> np.uint64(32), (part & np.uint64(0xFFFFFFFF)).astype(np.int64)
     ranks = places // keys.shape[1]

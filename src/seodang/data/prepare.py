@@ -3,8 +3,8 @@
     read       the rows of every source, in order                                      reading
     judge      parsed, repaired, filtered, fingerprinted, in batches and processes     batches, workers
     spill      their lines to disk, a few numbers to memory                            spill, gathered
-    compare    which rows repeat others, over all sources                              near
-    write      every line to its file, in the order of reading
+    decide     what repeats other rows or an evaluation's, sides, weights              deciding
+    write      every line to its file, in the order of reading                         writing
 
 The bytes written depend on the recipe and its files alone: not on how many processes there are, and not on whether the
 run was killed on its way and resumed.
@@ -21,18 +21,17 @@ from typing import Any
 
 from seodang import runs
 from seodang.data.batches import SIZE, Batch, Judged, Task, judge_batch
-from seodang.data.dedup import spelt
+from seodang.data.deciding import decide
 from seodang.data.formats import Messages, Pair, PromptOnly, Text
-from seodang.data.gathered import Gathered
+from seodang.data.gathered import Gathered, KeptRows
 from seodang.data.judge import SAME_SIDES
 from seodang.data.lineage import Lineage
-from seodang.data.near import Repeats, precedence, repeats
 from seodang.data.prepare_report import Counts, Tally, nothing_left, report, warnings
 from seodang.data.reading import MALFORMED, UNREADABLE, Reading
 from seodang.data.spill import Spill
 from seodang.data.survey import named, open_source
 from seodang.data.workers import mapped
-from seodang.data.writing import KeptRows, moved_answers, trained, write
+from seodang.data.writing import moved_answers, write
 from seodang.errors import DataError, RunError, SeodangError
 from seodang.language import Phrase
 from seodang.machine import versions
@@ -75,12 +74,12 @@ def run(recipe: Prepare, folder: Run) -> dict[str, Any]:
 
 
 def _written(recipe: Prepare, folder: Run, rows: KeptRows, tallies: list[Tally]) -> Counts:
-    found = repeated(recipe, rows)
-    kept = list(trained(rows, found, recipe.eval)) if recipe.shuffle_answers else []
-    counts = write(folder.path, rows, found, recipe.eval, moved_answers(rows, kept, recipe.seed))
+    verdict = decide(recipe, rows)
+    answers = moved_answers(rows, verdict, recipe.seed) if recipe.shuffle_answers else {}
+    counts = write(folder.path, rows, verdict, answers)
     for number, tally in enumerate(tallies):
         tally.ledger = counts.ledgers[number]
-    if not counts.train:
+    if not counts.parts[runs.TRAIN]:
         for name in (runs.TRAIN, runs.EVAL, runs.DROPPED):
             folder.file(name).unlink()
         raise nothing_left(tallies, counts)
@@ -89,7 +88,7 @@ def _written(recipe: Prepare, folder: Run, rows: KeptRows, tallies: list[Tally])
 
 def _header(recipe: Prepare) -> str:
     """What the judged rows depend on: the keys of the recipe, and the version of this package."""
-    keys = recipe.model_dump(mode="json", exclude={"output_dir", "processes", "seed", "eval", "shuffle_answers"})
+    keys = recipe.model_dump(mode="json", exclude={"output_dir", "processes"})
     return runs.hash_text(runs.dump_json([keys, versions().get("seodang")]))
 
 
@@ -136,6 +135,7 @@ def _judged(recipe: Prepare, source: Source, tally: Tally, done: int) -> Iterato
         allow_licenses=recipe.allow_licenses,
         on=dedup.on if dedup else None,
         near=bool(dedup and dedup.near),
+        prompts=bool(recipe.decontaminate or (recipe.eval and dedup and dedup.near)),
     )
     batches: Iterator[Batch] = ((task, rows) for rows in iter(partial(_next, tally.reading.found), []))
     for _ in islice(batches, done):
@@ -179,13 +179,3 @@ def _require_a_preference(tally: Tally, gathered: Gathered, number: int) -> None
             name=tally.name,
             rows=same,
         )
-
-
-def repeated(recipe: Prepare, rows: KeptRows) -> Repeats | None:
-    """Which kept rows repeat others; None where duplicates are kept."""
-    dedup, prints = recipe.dedup, rows.gathered.all_prints()
-    if dedup is None or prints is None:
-        return None
-    priorities = [recipe.sources[rows.source(kept)].priority for kept in range(len(rows))]
-    order = precedence(dedup.keep, rows.gathered.lengths, priorities)
-    return repeats(prints, lambda kept: spelt(rows.record(kept), dedup.on), order, dedup.threshold)

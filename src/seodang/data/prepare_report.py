@@ -15,7 +15,7 @@ from seodang.data.reading import Reading
 from seodang.errors import DataError
 from seodang.language import Phrase, joined
 from seodang.recipe import Prepare
-from seodang.runs import Ledger, counted
+from seodang.runs import EVAL, TRAIN, Ledger, counted
 
 SAMPLES, LONGEST = 3, 400
 """Rows shown for every reason, and characters shown of a text."""
@@ -47,8 +47,10 @@ class Tally:
 class Counts:
     """What is counted while the rows are written."""
 
-    train: int = 0
-    eval: int = 0
+    parts: Counter[str] = field(default_factory=Counter)
+    """File → lines."""
+    copies: int = 0
+    """Lines that repeat a row on purpose."""
     lengths: Counter[int] = field(default_factory=Counter)
     hangul: Counter[int] = field(default_factory=Counter)
     levels: Counter[int] = field(default_factory=Counter)
@@ -61,10 +63,11 @@ class Counts:
     ledgers: defaultdict[int, Ledger] = field(default_factory=lambda: defaultdict(Ledger))
     """Source → what became of its rows."""
 
-    def keep(self, gathered: Gathered, source: int, kept: int, is_eval: bool) -> None:
-        """Count a row that is written."""
+    def keep(self, gathered: Gathered, source: int, kept: int, part: str, times: int) -> None:
+        """Count a row that is written, so many times."""
         self.ledgers[source].keep()
-        self.train, self.eval = self.train + (not is_eval), self.eval + is_eval
+        self.parts[part] += times
+        self.copies += times - 1
         self.lengths[gathered.lengths[kept]] += 1
         self.hangul[gathered.hangul[kept]] += 1
         self.levels[gathered.levels[kept]] += 1
@@ -100,8 +103,9 @@ def report(tallies: Sequence[Tally], gathered: Gathered, counts: Counts) -> dict
         for reason, count in tally.ledger.dropped.items():
             total.dropped[reason] = total.dropped.get(reason, 0) + count
     metrics = {
-        "train": counts.train,
-        "eval": counts.eval,
+        "train": counts.parts[TRAIN],
+        "eval": counts.parts[EVAL],
+        **({"copies": counts.copies} if counts.copies else {}),
         "repairs": sum(repairs.values()),
         "prompts_with_several_answers": sum(count > 1 for count in counts.prompts.values()),
     }
@@ -113,7 +117,7 @@ def report(tallies: Sequence[Tally], gathered: Gathered, counts: Counts) -> dict
         "duplicates_across": _across(tallies, counts.across),
         "figures": {
             "answer_length": length_histogram(counts.lengths),
-            "hangul_share": hangul_histogram(counts.hangul),
+            "hangul_in_answers": hangul_histogram(counts.hangul),
         },
         "samples": {reason: counts.samples[reason] for reason in sorted(counts.samples)},
         "sources": [tally.to_report() for tally in tallies],
@@ -141,12 +145,12 @@ def licenses(gathered: Gathered, counts: Counts) -> list[dict[str, Any]]:
 def warnings(recipe: Prepare, gathered: Gathered, counts: Counts) -> list[str]:
     """What is no error and yet to be known, a sentence each."""
     found = []
-    if recipe.eval and not counts.eval:
+    if recipe.eval and not counts.parts[EVAL]:
         text = (
             "No row is held out: `eval: {share:g}` of {rows} rows chose none by the hash of their prompts, so nothing "
             "measures the loss on unseen rows. Raise `eval`, or write `eval: 0`."
         )
-        found.append(Phrase(text, share=recipe.eval, rows=counts.train))
+        found.append(Phrase(text, share=recipe.eval, rows=counts.parts[TRAIN]))
     chains = list(gathered.chains)
     for at in sorted(counts.lineages):
         found += _terms(chains[at], counts.lineages[at])
@@ -173,7 +177,7 @@ def nothing_left(tallies: Sequence[Tally], counts: Counts) -> DataError:
     return DataError(
         "No row is left to train on: {read} read, {eval} held out, dropped {dropped}. {way_out}",
         read=sum(tally.ledger.read for tally in tallies),
-        eval=counts.eval,
+        eval=counts.parts[EVAL],
         dropped=counted(dropped.most_common()),
-        way_out=Phrase(none_left) if counts.eval else relax,
+        way_out=Phrase(none_left) if counts.parts[EVAL] else relax,
     )

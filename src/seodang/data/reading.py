@@ -5,15 +5,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+from seodang.data.containers import Container
 from seodang.data.formats import Auto, Decision, Format, Known, expand, settle
 from seodang.data.hub import HubRows
-from seodang.data.sources import Container, Row, Rows, open_rows
+from seodang.data.sources import Row, Rows, open_rows
 from seodang.errors import DataError
 from seodang.language import Phrase
 from seodang.records import Record
@@ -30,7 +31,7 @@ class Item:
 
     found: Record | DataError
     place: str
-    row: Row | None
+    row: Mapping[str, Any] | None
 
     @property
     def reason(self) -> str:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from seodang import runs
+from seodang.data.containers import Container
 from seodang.data.dedup import DedupIndex
 from seodang.data.files import nfc
 from seodang.data.filters import Empty, EndsWithColon, PromptEqualsAnswer
@@ -20,7 +21,7 @@ from seodang.data.formats import Decision
 from seodang.data.hub import open_hub
 from seodang.data.judge import judge
 from seodang.data.reading import MALFORMED, UNREADABLE, Item, Reading, open_records, read_records
-from seodang.data.sources import Container, Rows, open_rows
+from seodang.data.sources import Rows, open_rows
 from seodang.errors import DataError
 from seodang.korean.register import is_polite
 from seodang.korean.script import Shares, shares
@@ -74,7 +75,7 @@ class Survey:
     first: dict[str, str] = field(default_factory=dict)
     """Defect → where it was met first."""
     repairs: Counter[str] = field(default_factory=Counter)
-    shown: list[dict[str, Any]] = field(default_factory=list)
+    shown: list[Mapping[str, Any]] = field(default_factory=list)
     sample: Sample = field(default_factory=Sample)
 
     @property

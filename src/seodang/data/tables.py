@@ -10,16 +10,19 @@ from __future__ import annotations
 import csv
 import datetime
 import math
+import zipfile
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
 from seodang.data.encodings import WAY_OUT, undecodable
+from seodang.data.files import bomb, is_bomb
 from seodang.data.json_rows import KEPT, Found, kept
 from seodang.errors import DataError
 from seodang.language import Phrase
 
 Lines = Iterator[tuple[int, bytes]]
+Sheets = list[tuple[str, list[list[Any]]]]
 _FIELD = 1 << 20
 """Characters of one field of a CSV; a quotation mark that is never closed runs into this."""
 _BATCH = 1024
@@ -169,10 +172,20 @@ def _why(error: csv.Error) -> Phrase:
 def parquet_rows(file: Any, name: str) -> Iterator[Found]:
     """The rows of a parquet file, lists as lists; a place is the number of the row."""
     number = 0
-    for batch in file.iter_batches(_BATCH):
+    for batch in _batches(file):
         for row in batch.to_pylist():
             number += 1
             yield {key: plain(value) for key, value in row.items()}, f"{name}:{number}"
+
+
+def _batches(file: Any) -> Iterator[Any]:
+    """The parts of a parquet file. Raises EOFError where one is damaged."""
+    import pyarrow
+
+    try:
+        yield from file.iter_batches(_BATCH)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise EOFError(str(error)) from None
 
 
 def open_parquet(file: IO[bytes], name: str) -> Any:
@@ -204,30 +217,34 @@ def plain(value: Any) -> Any:
     return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
 
 
-def open_workbook(file: IO[bytes], name: str) -> Any:
-    """A workbook, open. Raises DataError where it is damaged or locked, or python-calamine is not there."""
+def sheets_of(file: IO[bytes], name: str) -> Sheets:
+    """The sheets of a workbook that hold more than a header: (name, rows of cells from the first row on).
+
+    Raises DataError where it is damaged or locked, or python-calamine is not there.
+    """
     try:
         import python_calamine
     except ImportError:
         raise DataError("Reading .xlsx needs python-calamine: `pip install python-calamine`.") from None
     try:
-        return python_calamine.CalamineWorkbook.from_filelike(file)
+        with zipfile.ZipFile(file) as archive:
+            if any(map(is_bomb, archive.infolist())):
+                raise bomb(name)
+        file.seek(0)
+        book = python_calamine.CalamineWorkbook.from_filelike(file)
+        found = [(sheet, book.get_sheet_by_name(sheet).to_python(skip_empty_area=False)) for sheet in book.sheet_names]
     except python_calamine.PasswordError:
         raise DataError("{where} is locked with a password. Save it without one.", where=name) from None
-    except (python_calamine.CalamineError, OSError, ValueError):
+    except (python_calamine.CalamineError, zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        if isinstance(error, DataError):
+            raise
         told = "{where} is a damaged workbook. Save it anew as .xlsx, or as CSV."
         raise DataError(told, where=name) from None
+    return [(sheet, rows) for sheet, rows in found if sum(any(cell != "" for cell in row) for row in rows) > 1]
 
 
-def sheets_of(workbook: Any) -> list[tuple[str, list[list[Any]]]]:
-    """The sheets that hold more than a header: (name, rows of cells from the first cell on)."""
-    found = ((name, workbook.get_sheet_by_name(name).to_python(skip_empty_area=False)) for name in workbook.sheet_names)
-    return [(name, rows) for name, rows in found if sum(any(_cell(cell) != "" for cell in row) for row in rows) > 1]
-
-
-def workbook_rows(workbook: Any, name: str) -> Iterator[Found]:
+def workbook_rows(sheets: Sheets, name: str) -> Iterator[Found]:
     """The rows of every sheet; a place is the row as the program shows it, with its sheet where there are several."""
-    sheets = sheets_of(workbook)
     for sheet, rows in sheets:
         where = f"{name}/{sheet}" if len(sheets) > 1 else name
         columns: list[str] | None = None

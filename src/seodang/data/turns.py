@@ -136,7 +136,7 @@ def listed(value: Any) -> list[Any] | None:
     if isinstance(value, str) and value.lstrip().startswith("["):
         try:
             value = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
     if hasattr(value, "tolist"):
         value = value.tolist()

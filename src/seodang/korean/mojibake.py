@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 ENOUGH = 2
 """Syllables of Hangul below which nothing is taken for wrongly decoded Korean."""
@@ -43,6 +44,7 @@ class _Wrong:
 
     @classmethod
     def of(cls, encoding: str) -> _Wrong:
+        """The tables of an encoding by Python's name."""
         shown = _characters(encoding)
 
         def some(first: int, last: int) -> str:
@@ -77,17 +79,25 @@ class _Wrong:
         return (mended, times, syllables) if syllables >= ENOUGH else (text, 0, 0)
 
 
-_WRONG = tuple(_Wrong.of(encoding) for encoding in ("latin-1", "cp1252", "iso8859_7", "cp1253", "cp874"))
+@lru_cache
+def _wrongs() -> tuple[_Wrong, ...]:
+    return tuple(_Wrong.of(encoding) for encoding in ("latin-1", "cp1252", "iso8859_7", "cp1253", "cp874"))
+
+
 _WESTERN = {ord(letter): n for n, letter in enumerate(_characters("cp1252"))}
 _WESTERN |= {n: n for n in range(0x80, 0x100)}
 _HIGH = re.compile(f"[{re.escape(''.join(map(chr, sorted(code for code in _WESTERN if code >= 0x80))))}]+")
-_HAN_BETWEEN = re.compile("[\u4e00-\u9fff\uf900-\ufa0b][가-힣\u4e00-\u9fff\uf900-\ufa0b]{2,}")
+_FROM_HAN = re.compile("[\u4e00-\u9fff\uf900-\ufa0b][^\x00-\x7f]+")
 # A lead byte of UTF-8 and what may follow it, seen as Windows-1252: when to ask ftfy at all.
 _FTFY = re.compile("[\u00c2-\u00f4][\u0080-\u00bf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]")
 
 
 def mend(text: str) -> tuple[str, int]:
     """The text as it was before it was decoded wrongly, and in how many places it changed (0: nothing to mend)."""
+    # before ftfy, which would take a part of it for another encoding
+    mended, times = _undo_cp949_as_western(text)
+    if times:
+        return mended, times
     if _FTFY.search(text):
         from ftfy import fix_encoding
 
@@ -95,14 +105,8 @@ def mend(text: str) -> tuple[str, int]:
         if mended != text:
             return mended, 1
     # close relatives read most bytes alike: the one that makes most Hangul is the right one
-    mended, times, syllables = max((wrong.undo(text) for wrong in _WRONG), key=lambda undone: undone[2])
-    if syllables:
-        return mended, times
-    for undo in (_undo_cp949_as_western, _undo_utf8_as_cp949):
-        mended, times = undo(text)
-        if times:
-            return mended, times
-    return text, 0
+    mended, times, syllables = max((wrong.undo(text) for wrong in _wrongs()), key=lambda undone: undone[2])
+    return (mended, times) if syllables else _undo_utf8_as_cp949(text)
 
 
 def is_lost(text: str) -> bool:
@@ -157,4 +161,4 @@ def _undo_utf8_as_cp949(text: str) -> tuple[str, int]:
         times += 1
         return right
 
-    return _HAN_BETWEEN.sub(decoded, text), times
+    return _FROM_HAN.sub(decoded, text), times

@@ -9,12 +9,11 @@
     account           계좌번호         beside 계좌 or a bank  on
     email             이메일           name@host.kr           on
     business_number   사업자등록번호   123-45-67891           off: public
-    corporate_number  법인등록번호     110111-0000001         off: public
+    corporate_number  법인등록번호     110111-0000127         off: public
 
 Names and addresses are not found: they have no form. Full-width digits and letters and every hyphen count as what they
-look like, and a josa may follow directly. Sources: 주민등록법 시행규칙 제2조 and its change of October 2020 (since when the
-last six digits are random), 출입국관리법 시행규칙 (foreigners: 13 in place of 11), ISO/IEC 7812 (Luhn), 과학기술정보통신부
-전기통신번호관리세칙 (phones).
+look like, and a josa may follow directly. Sources: 주민등록법 시행규칙 제2조, 도로교통법 시행규칙, 여권법 시행규칙, and
+전기통신번호관리세칙 for phones; the check digits are korean.check_digits.
 
 To add a kind: an entry in `KINDS`.
 """
@@ -26,6 +25,8 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import date
 from typing import Literal, TypeAlias
+
+from seodang.korean.check_digits import business_check, corporate_check, foreigner_check, luhn_check, resident_check
 
 PiiKind: TypeAlias = Literal[
     "resident_number",
@@ -96,40 +97,10 @@ class Candidate:
         return self.before(words, within) or bool(words.search(self.text[end : end + within // 2].partition("\n")[0]))
 
 
-def _weighted(digits: str, weights: str) -> int:
-    return sum(int(digit) * int(weight) for digit, weight in zip(digits, weights, strict=False))
-
-
-def resident_check(digits: str) -> bool:
-    """Whether the last of 13 digits is a resident number's check digit; numbers issued since October 2020 have none."""
-    return (11 - _weighted(digits, "234567892345") % 11) % 10 == int(digits[12])
-
-
-def foreigner_check(digits: str) -> bool:
-    """Whether the last of 13 digits is a foreigner number's check digit; numbers issued since October 2020 have none."""
-    return (13 - _weighted(digits, "234567892345") % 11) % 10 == int(digits[12])
-
-
-def corporate_check(digits: str) -> bool:
-    """Whether the last of 13 digits is a corporation's check digit."""
-    return (10 - _weighted(digits, "121212121212") % 10) % 10 == int(digits[12])
-
-
-def business_check(digits: str) -> bool:
-    """Whether the last of 10 digits is a business's check digit."""
-    return (10 - (_weighted(digits, "137137135") + int(digits[8]) * 5 // 10) % 10) % 10 == int(digits[9])
-
-
-def luhn_check(digits: str) -> bool:
-    """Whether digits pass the check of ISO/IEC 7812."""
-    doubled = (int(digit) * 2 for digit in digits[-2::-2])
-    return (sum(map(int, digits[-1::-2])) + sum(n // 10 + n % 10 for n in doubled)) % 10 == 0
-
-
 _RESIDENT_WORD = re.compile("주민|등록번호|외국인|RRN", re.IGNORECASE)
 _RECKONED = re.compile(r"[-+*/×÷=%^] ?$")
 _CORPORATION = re.compile("법인")
-_CENTURY = {"9": 1800, "0": 1800, "1": 1900, "2": 1900, "5": 1900, "6": 1900}
+_CENTURY = {"1": 1900, "2": 1900, "5": 1900, "6": 1900}
 _RANDOM_SINCE = date(2020, 10, 1)
 _LAST_BIRTH = date(2049, 12, 31)
 """Who has 49 in a number with a 3 is born in 2049; later births are barcodes and times, not people."""
@@ -147,6 +118,8 @@ def _is_corporate(one: Candidate) -> bool:
     digits, birth = one.digits, _birth(one.digits)
     if not corporate_check(digits) or one.before(_CORPORATION):
         return corporate_check(digits)
+    if digits[6] in "09":
+        return True
     recent = birth is not None and birth >= _RANDOM_SINCE
     return digits[2:6] == "0111" and not recent and not resident_check(digits)
 
@@ -249,7 +222,7 @@ def _number(pattern: str) -> re.Pattern[str]:
 
 _BORN = r"[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])"
 _REGION = "서울|부산|대구|인천|광주|대전|울산|경기|강원|충북|충남|전북|전남|경북|경남|제주"
-_AREA = "02|0(?:3[1-3]|4[1-4]|5[1-5]|6[1-4])|070|080|050[2-8]?"
+_AREA = "01[016-9]|02|0(?:3[1-3]|4[1-4]|5[1-5]|6[1-4])|070|080|050[2-8]?"
 _REPRESENTATIVE = "1(?:5(?:22|33|44|66|77|88|99)|6(?:00|44|60|61|66|68|70|88)|8(?:00|11|33|55|77|99))"
 
 KINDS: dict[PiiKind, Kind] = {
@@ -260,7 +233,7 @@ KINDS: dict[PiiKind, Kind] = {
         ),
         _is_email,
     ),
-    "resident_number": Kind(_number(rf"{_BORN}(?:{_JOIN})?[0-49][0-9]{{6}}"), _is_resident, 6),
+    "resident_number": Kind(_number(rf"{_BORN}(?:{_JOIN})?[1-4][0-9]{{6}}"), _is_resident, 6),
     "foreigner_number": Kind(_number(rf"{_BORN}(?:{_JOIN})?[5-8][0-9]{{6}}"), _is_foreigner, 6),
     "corporate_number": Kind(_number(rf"[12][0-9]{{5}}(?:{_JOIN})?[0-9]{{7}}"), _is_corporate, on=False),
     "driver_licence": Kind(
@@ -283,7 +256,7 @@ KINDS: dict[PiiKind, Kind] = {
         re.compile(
             r"(?<![0-9A-Za-z_+])(?<![0-9][-.,/:])(?:"
             r"\+?82 ?[-.)]? ?\(?0?\)?(?:1[016-9]|2|[3-6][1-4]|70)[-. )]{0,2}[0-9]{3,4}[-. ]?[0-9]{4}"
-            rf"|(?:\((?:01[016-9]|{_AREA})\) ?|(?:01[016-9]|{_AREA})(?: ?[-.)] ?| )?)[0-9]{{3,4}}(?: ?[-.] ?| )?[0-9]{{4}}"
+            rf"|(?:\((?:{_AREA})\) ?|(?:{_AREA})(?: ?[-.)] ?| )?)[0-9]{{3,4}}(?: ?[-.] ?| )?[0-9]{{4}}"
             rf"|{_REPRESENTATIVE}{_JOIN}?[0-9]{{4}}"
             r")(?![0-9A-Za-z_])(?![-.,/:][0-9])"
         ),

@@ -16,7 +16,6 @@ or a connective stands there too (필요, 바다, 한국어; -하니까, 어머�
 from __future__ import annotations
 
 import re
-from collections import Counter
 from functools import lru_cache
 
 from seodang.korean.endings import (
@@ -26,21 +25,18 @@ from seodang.korean.endings import (
     POLITE_INSIDE,
     QUESTION,
     STRONG,
-    TO_ONESELF,
     UNSURE,
     WHOLE,
     Register,
     is_nominal,
+    pattern,
 )
 from seodang.korean.script import prose
 
-__all__ = ["POLITE", "Register", "is_mixed", "is_polite", "register_of", "registers_of", "running", "sentences"]
+__all__ = ["POLITE", "Register", "is_polite", "register_of", "running", "sentences"]
 
 POLITE: dict[str, bool | None] = {"hapsyo": True, "haeyo": True, "hae": False, "haera": False, "hage": False}
 """Whether a level is 존댓말; one that is not here says nothing. 하오체 raises the hearer a little and is no 존댓말."""
-
-_STRONG = tuple((register, re.compile(f"(?:{ending})$")) for register, ending in STRONG)
-_LOOSE = tuple((register, re.compile(f"(?:{ending})$")) for register, ending in LOOSE)
 
 _LOOKED_AT = 80
 """Characters at the end of a sentence that are looked at."""
@@ -125,14 +121,14 @@ def _marks(tail: str) -> tuple[bool, bool, bool]:
 def _of_word(word: str, breaks_off: bool = False, stops: bool = False, asks: bool = False) -> Register:
     if word in NO_ENDING:
         return "none"
-    for register, ending in _STRONG:
-        if ending.search(word):
+    for register, ending in STRONG:
+        if pattern(ending).search(word):
             return "none" if breaks_off and register == "hae" else register
     if breaks_off or not stops:
         return "none"
-    if asks and QUESTION.search(word):
+    if asks and pattern(QUESTION).search(word):
         return "haera" if word.endswith("니") else "hae"
-    return next((register for register, ending in _LOOSE if ending.search(word)), "none")
+    return next((register for register, ending in LOOSE if pattern(ending).search(word)), "none")
 
 
 def _before(body: str) -> Register | None:
@@ -144,14 +140,9 @@ def _before(body: str) -> Register | None:
             return register
     *words, _ = _WORD.findall(body)[-5:] or [""]
     for word in reversed(words):
-        if POLITE_INSIDE.search(word) and word not in NO_ENDING:
+        if pattern(POLITE_INSIDE).search(word) and word not in NO_ENDING:
             return _of_word(word)
     return None
-
-
-def registers_of(text: str) -> Counter[Register]:
-    """How many sentences of a text, list items included, are of which level."""
-    return Counter(map(register_of, sentences(text)))
 
 
 def is_polite(text: str) -> bool | None:
@@ -162,26 +153,8 @@ def is_polite(text: str) -> bool | None:
     unsure = None
     for sentence in reversed(sentences(text)):
         polite = POLITE.get(register_of(sentence))
-        if polite is False and _ends(sentence, UNSURE):
+        if polite is False and UNSURE.search(_TAIL.sub("", sentence[-_LOOKED_AT:])):
             unsure = False
         elif polite is not None:
             return polite
     return unsure
-
-
-def is_mixed(text: str) -> bool:
-    """Whether one text speaks both 존댓말 and 해체 to its reader: outside quotes, lists, titles and code.
-
-    Written -다 beside -습니다 is no mixture, and neither is -어요 beside -습니다: both are usual. Nor is
-    what one says to oneself in between: 뭐라고 해야 될까.
-    """
-    if not any(mark in text for mark in ("니", "요", "시다", "죠", "십시오")):
-        return False
-    said = [(register_of(sentence), sentence) for sentence in running(text)]
-    if not any(POLITE.get(register) for register, _ in said):
-        return False
-    return any(register == "hae" and not _ends(sentence, TO_ONESELF) for register, sentence in said)
-
-
-def _ends(sentence: str, ending: re.Pattern[str]) -> bool:
-    return bool(ending.search(_TAIL.sub("", sentence[-_LOOKED_AT:])))

@@ -20,10 +20,10 @@ _LATIN = re.compile(
 _CODE = (
     r"```.*?(?:```|\Z)"  # fenced code
     r"|`[^`\n]+`"  # inline code
-    r"|\$\$.+?\$\$|\\\[.+?\\\]|\\\(.+?\\\)|\$[^$\n]*[\\^_{=][^$\n]*\$"  # LaTeX; a plain price in dollars is prose
+    r"|\$\$.{1,4000}?\$\$|\\\[.{1,4000}?\\\]|\\\(.{1,4000}?\\\)|\$[^$\n]*[\\^_{=][^$\n]*\$"  # LaTeX; a price in $ is prose
 )
 CODE = re.compile(_CODE, re.DOTALL)
-"""Fenced code, inline code and LaTeX."""
+"""Fenced code, inline code and LaTeX. A formula is bounded, so that openings without an end cost no quadratic time."""
 _NOT_PROSE = re.compile(_CODE + r"|(?:https?://|www\.)[^\s<>\"'()가-힣]+", re.DOTALL)
 # Without one of these there is nothing that is no prose.
 _MAY_HOLD_CODE = re.compile(r"[`$\\/]|www\.")

@@ -1,8 +1,8 @@
 """What a Korean word is without its particle or ending, and whether two words are one: by a table, no analyser.
 
-A word may be read in several ways ("가을" is a noun, or 가 with 을), so that `readings` gives them all; two words are one
-where they share a reading. Endings are grouped by what a sentence does with them: to tell, to ask, to have done.
-설명해 줘, 설명하세요 and 설명하시오 are one; 갔다 and 갔니 are not. Tense (았, 겠) belongs to the stem.
+A word may be read in several ways (먹이 is a noun, or 먹 with 이), so `readings` gives them all; two words are one
+where they share a reading. Endings are grouped by what a sentence does with them: to tell, to ask, to wonder, to have
+done. 설명해 줘, 설명하세요 and 설명하시오 are one; 갔다 and 갔니 are not. Tense (았, 겠) belongs to the stem.
 """
 
 from __future__ import annotations
@@ -12,30 +12,36 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import pairwise
 
 from rapidfuzz.distance import OSA
 
 from seodang.korean.jamo import FINALS, FIRST, INITIALS, VOWELS, is_syllable
 
-_AFTER_VOWEL = "는 가 를 와 로 랑".split()
-_AFTER_CONSONANT = "은 이 을 과 으로 이랑".split()
-_AFTER_ANY = "의 에 에서 에게 에게서 한테 한테서 께 께서 하고 로서 으로서 로써 으로써 에는 에서는 에게는".split()
-PARTICLES = frozenset([*_AFTER_VOWEL, *_AFTER_CONSONANT, *_AFTER_ANY])
+_AFTER_VOWEL = "는 가 를 와 로 랑"
+_AFTER_CONSONANT = "은 이 을 과 으로 이랑"
+_AFTER_ANY = "의 에 에서 에게 에게서 한테 한테서 께 께서 하고 로서 으로서 로써 으로써 에는 에서는 에게는"
+PARTICLES = frozenset(f"{_AFTER_VOWEL} {_AFTER_CONSONANT} {_AFTER_ANY}".split())
 """Case and topic. 만, 도, 까지, 부터, 보다 say something of their own and are no change of particle."""
 
 _TELLS = (
-    "습니다 ㅂ니다 다 ㄴ다 는다 아요 어요 여요 요 아 어 여 지 지요 죠 네 네요 음 ㅁ 군 군요 구나 구요 고요 답니다 단다"
-    " 이다 입니다 이에요 예요 에요 이야 야 임 이지 이지요 이죠 이네요 이네 거든요 거든 는데요 ㄴ데요 는데 ㄴ데 은데 은데요 이란다 습니당 어용 아용"
+    "습니다 ㅂ니다 습니당 답니다 다 ㄴ다 는다 단다 아요 어요 여요 요 아 어 여 아용 어용 지 지요 죠 네 네요 음 ㅁ 군"
+    " 군요 구나 구요 고요 거든 거든요 는데 는데요 ㄴ데 ㄴ데요 은데 은데요"
+    " 이다 입니다 이에요 예요 에요 이야 야 임 이지 이지요 이죠 이네 이네요 이란다"
 )
 _ASKS = (
-    "습니까 ㅂ니까 나요 니 냐 는가 ㄴ가 은가 는가요 ㄴ가요 은가요 을까 ㄹ까 을까요 ㄹ까요 아요 어요 여요 요 아 어 여"
-    " 지 지요 죠 입니까 인가요 인가 이야 야 이에요 예요 에요 일까 일까요 느냐 이니 이냐 나 이죠 이지 이지요 는지요 ㄴ지요 을래 ㄹ래"
-    " 을래요 ㄹ래요"
+    "습니까 ㅂ니까 나 나요 니 냐 느냐 는가 는가요 ㄴ가 ㄴ가요 은가 은가요 아요 어요 여요 요 아 어 여 지 지요 죠"
+    " 는지요 ㄴ지요 입니까 인가 인가요 이야 야 이에요 예요 에요 이니 이냐 이죠 이지 이지요"
 )
-_HAS_DONE = "세요 으세요 셔요 십시오 으십시오 시오 으시오 라 으라 거라 시기바랍니다 기바랍니다 시길바랍니다 길바랍니다 기 자 ㅂ시다 읍시다"
+_WONDERS = "을까 을까요 ㄹ까 ㄹ까요 일까 일까요 을래 을래요 ㄹ래 ㄹ래요"
+_HAS_DONE = (
+    "세요 으세요 셔요 십시오 으십시오 시오 으시오 라 으라 거라 시기바랍니다 기바랍니다 시길바랍니다 길바랍니다"
+    " 기 자 ㅂ시다 읍시다"
+)
 _FOR_ME = (
-    "주세요 주십시오 주시오 주어 주어요 주라 줄래 줄래요 주시겠어요 주시겠습니까 주실래요 주실수있나요 주실수있을까요 줄수있나요"
-    " 줄수있어 주길바랍니다 주시기바랍니다 주기바랍니다 보세요 보십시오 보시오 보아 보아요 보아라 보자 봅시다 라 요"
+    "주세요 주십시오 주시오 주어 주어요 주라 줄래 줄래요 주시겠어요 주시겠습니까 주실래요 주실수있나요 주실수있을까요"
+    " 줄수있나요 줄수있어 주길바랍니다 주시기바랍니다 주기바랍니다 라 요"
+    " 보세요 보십시오 보시오 보아 보아요 보아라 보자 봅시다"
 )
 _CONTRACTIONS = {"해": "하여", "ᅯ": "ᅮ어", "ᅪ": "ᅩ아", "ᅧ": "ᅵ어", "ᅫ": "ᅬ어"}
 _FINALS = {"ㄴ": "ᆫ", "ㄹ": "ᆯ", "ㅁ": "ᆷ", "ㅂ": "ᆸ"}
@@ -54,11 +60,12 @@ _WRITTEN_OUT = [tuple(unicodedata.normalize("NFD", one) for one in pair) for pai
 
 
 def _endings() -> dict[str, str]:
-    """Letters of an ending → the letters of what a sentence does with it: T, A or D."""
-    for_me = [vowel + rest for vowel in "아어여" for rest in ("", *_FOR_ME.split())]
+    """Letters of an ending → the letters of what a sentence does with it: T, A, W or D."""
+    for_me = " ".join(vowel + rest for vowel in "아어여" for rest in ("", *_FOR_ME.split()))
+    uses = {"T": _TELLS, "A": _ASKS, "W": _WONDERS, "D": f"{_HAS_DONE} {for_me}"}
     found: dict[str, str] = {}
-    for does, forms in (("T", _TELLS.split()), ("A", _ASKS.split()), ("D", [*_HAS_DONE.split(), *for_me])):
-        for form in forms:
+    for does, forms in uses.items():
+        for form in forms.split():
             letters = _FINALS[form[0]] + _letters(form[1:]) if form[0] in _FINALS else _letters(form)
             found[letters] = found.get(letters, "") + does
     return found
@@ -71,7 +78,8 @@ _SURNAMES = frozenset("김이박최정강조윤장임한오서신권황안송류
 _SAYS_NO = frozenset("안못불비미무")
 _COUNTS = frozenset("일이삼사오육칠팔구십백천만억조영공")
 _UNITS = re.compile(
-    "[일이삼사오육칠팔구십백천만억조영공]+(?:개|명|번|시|년|월|일|원|살|권|회|층|호|도|분|초|세|대|위|배|점|조|항|장|학년)$"
+    "[일이삼사오육칠팔구십백천만억조영공]+"
+    "(?:개|명|번|시|년|월|일|원|살|권|회|층|호|도|분|초|세|대|위|배|점|조|항|장|학년)$"
 )
 _COUNT_WORDS = re.compile(
     "(?:하나|둘|셋|넷|다섯|여섯|일곱|여덟|아홉|열|스물|서른|마흔|쉰|예순|일흔|여든|아흔|첫|(?:한|두|세|네)"
@@ -97,14 +105,14 @@ def _without_particle(word: str) -> Iterator[str]:
 
 
 def _fits(stem: str, particle: str) -> bool:
-    if particle in _AFTER_ANY:
+    if particle in _AFTER_ANY.split():
         return particle != "하고"  # 정하고 is a verb
-    return (particle in _AFTER_CONSONANT) == _ends_in_consonant(stem[-1])
+    return (particle in _AFTER_CONSONANT.split()) == _ends_in_consonant(stem[-1])
 
 
 @lru_cache(maxsize=1 << 16)
 def readings(word: str) -> frozenset[str]:
-    """Every stem that the word may have, marked with what it is: N a noun, T, A, D a verb that tells, asks, has done."""
+    """Every stem the word may have, marked with what it is: N a noun; T, A, W, D a verb that tells, asks, and so on."""
     found = {"N" + _letters(noun) for noun in (word, *_without_particle(word))}
     letters = _letters(word)
     if word.endswith("요") and len(word) > 2:
@@ -135,13 +143,15 @@ def is_inflection(left: str, right: str) -> bool:
 
 # The Korean keyboard (KS X 5002), row by row; the keys that a finger misses stand beside, above and below.
 _KEYBOARD = ("ㅂㅈㄷㄱㅅㅛㅕㅑㅐㅔ", "ㅁㄴㅇㄹㅎㅗㅓㅏㅣ", "ㅋㅌㅊㅍㅠㅜㅡ")
-_ALIKE = "ㅐㅔ ㅒㅖ ㅐㅒ ㅔㅖ ㅙㅚ ㅙㅞ ㅚㅞ ㅓㅗ ㅡㅜ ㅢㅣ ㅢㅡ ㄱㄲ ㄷㄸ ㅂㅃ ㅅㅆ ㅈㅉ ㄱㅋ ㄷㅌ ㅂㅍ ㅈㅊ ㄲㅋ ㄸㅌ ㅃㅍ ㅉㅊ ㄶㄴ ㄶㅎ ㅄㅂ ㄺㄱ ㅀㄹ ㅎㅅ ㅆㅎ"
+_ALIKE = (
+    "ㅐㅔ ㅒㅖ ㅐㅒ ㅔㅖ ㅙㅚ ㅙㅞ ㅚㅞ ㅓㅗ ㅡㅜ ㅢㅣ ㅢㅡ ㄱㄲ ㄷㄸ ㅂㅃ ㅅㅆ ㅈㅉ ㄱㅋ ㄷㅌ ㅂㅍ ㅈㅊ ㄲㅋ ㄸㅌ ㅃㅍ"
+    " ㅉㅊ ㄶㄴ ㄶㅎ ㅄㅂ ㄺㄱ ㅀㄹ ㅎㅅ ㅆㅎ"
+)
 
 
 def _slips() -> frozenset[frozenset[str]]:
     beside = [row[at : at + 2] for row in _KEYBOARD for at in range(len(row) - 1)]
-    below = [upper[at] + lower[at] for upper, lower in zip(_KEYBOARD, _KEYBOARD[1:], strict=False)
-             for at in range(min(len(upper), len(lower)))]  # fmt: skip
+    below = [above + key for row, lower in pairwise(_KEYBOARD) for above, key in zip(row, lower, strict=False)]
     return frozenset(frozenset(pair) for pair in [*beside, *below, *_ALIKE.split()])
 
 
@@ -168,32 +178,50 @@ def _counts(word: str) -> bool:
     )
 
 
+@lru_cache(maxsize=1 << 12)
+def _is_in_use(letter: str) -> bool:
+    """Whether a syllable is among the 2,350 of KS X 1001: 헸, 샆 and 넚 are not, and stand in no word."""
+    return len(letter.encode("euc_kr", "ignore")) <= 2  # others are written as four letters
+
+
+def _syllables(word: str) -> int:
+    """Of the shortest stem."""
+    return len(unicodedata.normalize("NFC", shortest(word)))
+
+
 def is_typo(left: str, right: str) -> bool:
     """Whether one word is a slip of the other: one letter, or two syllables that changed places.
 
     In a short word, and in what may be a person's name, only the letters that a hand or an ear takes for each other
     count: 민수 and 민주 are two people. Number words are never slips of one another.
     """
-    if _counts(left) or _counts(right):
-        return False
-    left_stem, right_stem = bare(left), bare(right)
-    shorter = min(len(left_stem), len(right_stem))
-    if shorter < 2:
+    stems = bare(left), bare(right)
+    if min(map(len, stems)) < 2 or _counts(left) or _counts(right):
         return False
     if len(left) == len(right) and sorted(left) == sorted(right):
-        return left_stem != right_stem[::-1] and OSA.distance(left, right) == 1
+        return stems[0] != stems[1][::-1] and OSA.distance(left, right) == 1
     one, other = _jamo(left), _jamo(right)
-    if OSA.distance(one, other, score_cutoff=3) != 1:
-        extra = Counter(left) - Counter(right) + (Counter(right) - Counter(left))
-        return (
-            abs(len(left) - len(right)) == 1
-            and shorter > 3
-            and OSA.distance(left, right) == 1
-            and not _SAYS_NO & extra.keys()
-        )
+    if OSA.distance(one, other, score_cutoff=1) != 1:
+        return _is_one_more(left, right) and min(map(len, stems)) > 3
     if len(one) != len(other):
-        return shorter > 2
-    changed = {pair for pair in zip(one, other, strict=True) if pair[0] != pair[1]}
-    if len(changed) > 1 or shorter > 3 or (shorter == 3 and left_stem[0] not in _SURNAMES):
+        return min(map(len, stems)) > 2
+    return _is_slip(left, right, [at for at, pair in enumerate(zip(one, other, strict=True)) if pair[0] != pair[1]])
+
+
+def _is_one_more(left: str, right: str) -> bool:
+    """Whether one word has a syllable more, which does not turn its meaning round."""
+    extra = (Counter(left) - Counter(right)) + (Counter(right) - Counter(left))
+    return abs(len(left) - len(right)) == 1 and OSA.distance(left, right) == 1 and not _SAYS_NO & extra.keys()
+
+
+def _is_slip(left: str, right: str, places: list[int]) -> bool:
+    """Of two words that differ in the letters at `places`, one or two neighbours that changed places."""
+    if len(left) == len(right) and not all(map(_is_in_use, left + right)):
         return True
-    return all("_" in pair or frozenset(pair) in _SLIPS for pair in changed)
+    if places[0] < 2 and min(map(_syllables, (left, right))) < 2:  # 가다 and 사다, 먹는다 and 막는다
+        return False
+    stem, length = bare(left), min(len(bare(left)), len(bare(right)))
+    if len(places) > 1 or length > 3 or (length == 3 and stem[0] not in _SURNAMES):
+        return True
+    pair = _jamo(left)[places[0]] + _jamo(right)[places[0]]
+    return "_" in pair or frozenset(pair) in _SLIPS

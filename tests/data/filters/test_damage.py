@@ -33,6 +33,7 @@ CASES: list[tuple[Any, Record, str | None]] = [
     (Broken(), Text("\x93글\x94"), "broken"),
     (Repeated(), talk("이야기해 줘", STORY), None),
     (Repeated(), talk("이야기해 줘", STORY + "그리고 다시 " * 12), "repeated"),
+    (Repeated(), talk("이야기해 줘", " ".join(f"{n}번" for n in range(90)) + " 그리고 다시" * 12), "repeated"),
     (Repeated(), talk("이야기해 줘", "감사합니다." * 9), "repeated"),
     (Repeated(), talk("이야기해 줘", (STORY.strip() + "\n") * 3), "repeated"),
     (Repeated(), talk("이야기해 줘", (STORY.strip() + "\n") * 2), None),

@@ -36,6 +36,8 @@ CASES: list[tuple[Any, Record, str | None]] = [
     (HangulShare(of="prompt"), talk("수도는 어디인가요?", ENGLISH), None),
     (HangulShare(), talk("계산해 줘", "12 × 12 = 144, 144 × 12 = 1,728"), None),
     (HangulShare(), talk("값은?", "값은 $\\frac{a+b}{c} \\cdot \\operatorname{max}(x, y, z)$ 입니다."), None),
+    (HangulShare(), talk("Battlefield 시리즈는?", "Battlefield 하나, Battlefield 둘, Battlefield 셋이 있습니다."), None),
+    (HangulShare(), talk("오류 이름은?", "논리 오류: 전체 부정 (Sweeping generalization)"), None),
     (HangulShare(), Text(ENGLISH), "hangul_share"),
     (HangulShare(), Preference((Message("user", "수도는?"),), (Message("assistant", KOREAN),), (Message("assistant", ENGLISH),)), None),
     (Untranslated(), talk("수도는?", KOREAN), None),

@@ -25,7 +25,17 @@ def test_every_mark_begins_with_a_sign_that_is_looked_for_first() -> None:
     assert all(mark.lstrip("\\")[0] in "#<[" for mark in patterns._patterns().mark)
 
 
-MARKS = ["### 답변:", "### Response(응답):", "<|im_end|>", "</s>", "[/INST]", "<noinput>", "<unk>", "</끝>", "[|endofturn|]"]
+MARKS = [
+    "### 답변:",
+    "### Response(응답):",
+    "<|im_end|>",
+    "</s>",
+    "[/INST]",
+    "<noinput>",
+    "<unk>",
+    "</끝>",
+    "[|endofturn|]",
+]
 
 
 @pytest.mark.parametrize("mark", MARKS)
@@ -35,7 +45,9 @@ def test_marks_are_found(mark: str) -> None:
     assert ends.sub("", f"서울입니다. {mark}") == "서울입니다."
 
 
-@pytest.mark.parametrize("text", ["## 서울", "C# 언어", "<b>굵게</b>", "[1] 각주", "a < b", "#서울 #여행", "답변이 늦었습니다."])
+@pytest.mark.parametrize(
+    "text", ["## 서울", "C# 언어", "<b>굵게</b>", "[1] 각주", "a < b", "#서울 #여행", "답변이 늦었습니다."]
+)
 def test_what_is_meant_is_no_mark(text: str) -> None:
     anywhere, opening, ends = marks()
     assert not anywhere.search(text) and not opening.match(text) and ends.sub("", text) == text

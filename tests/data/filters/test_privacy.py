@@ -51,7 +51,9 @@ def test_a_record_without_personal_data_is_handed_back_itself() -> None:
 
 
 def test_the_place_of_an_input_moves_with_a_name_that_is_put_there() -> None:
-    given = Conversation((instruct("010-1234-5678에 거는 글을 고쳐 줘", "hong@seodang.kr"), Message("assistant", "네.")))
+    given = Conversation(
+        (instruct("010-1234-5678에 거는 글을 고쳐 줘", "hong@seodang.kr"), Message("assistant", "네."))
+    )
     record, times = Pii(action="tag").mend(given)
     assert isinstance(record, Conversation)
     asked = record.messages[0]

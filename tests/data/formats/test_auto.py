@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import pytest
+import yaml
 from pydantic import Field
 
 from seodang import records
@@ -15,6 +16,8 @@ from seodang.data.formats import (
     Alternating,
     Auto,
     BetterId,
+    ByColumns,
+    Classification,
     Delimited,
     Format,
     Messages,
@@ -25,6 +28,7 @@ from seodang.data.formats import (
     ShareGPT,
     Text,
 )
+from seodang.data.reading import open_records
 from seodang.errors import DataError
 from seodang.records import Conversation, Message, Preference, Prompt, instruct
 from seodang.schema import check_schema
@@ -98,6 +102,13 @@ def test_a_named_format_is_not_doubted_but_its_evidence_is_told() -> None:
     assert str(found) == "prompt (0 of 1 rows fit; not read: completion)"
 
 
+def test_a_format_with_names_of_ones_own_is_tried_on_the_rows() -> None:
+    rows = [{"물음": "수도는?", "답": "서울", "번호": 1}, {"물음": "강은?", "답": ""}]
+    for form in (ByColumns(instruction="물음", output="답"), Alpaca(instruction="물음", output="답")):
+        told = f"{{kind: {form.kind}, instruction: 물음, output: 답}} (1 of 2 rows fit; not read: 번호)"
+        assert str(formats.settle(form, rows)) == told
+
+
 REFUSED = [
     ([{"id": 1, "questions": [], "references": []}],
      "no known format fits. The columns are id, questions, references."),
@@ -128,13 +139,21 @@ def test_it_says_what_to_write() -> None:
         formats.decide([{"sentence": "가", "번역": "나"}], "a.jsonl")
     assert str(none.value) == (
         "a.jsonl: no known format fits. The columns are sentence, 번역. Name the format with `format:` (alpaca · messages "
-        "· sharegpt · alternating · delimited · instances · prompt_completion · aihub · nikl · pair · better_id · ranked · "
+        "· sharegpt · alternating · numbered · delimited · instances · prompt_completion · aihub · nikl · pair · better_id · ranked · "
         "prompt · text); for other column names: `format: {kind: columns, instruction: …, output: …}`."
     )
     with pytest.raises(
         DataError, match="for rows with labels: `format: {kind: classification, verbaliser: sentiment}`"
     ):
         formats.decide([{"Text": "좋아요", "Label": "1"}], "a.tsv")
+
+
+@pytest.mark.parametrize("labels", [(0, 1), ("0", "1 "), (True, False)])
+def test_a_label_of_two_values_may_judge_the_answers(labels: tuple[Any, Any]) -> None:
+    rows = [{"question": "수도는?", "answer": "서울", "label": label} for label in labels]
+    with pytest.raises(DataError, match="a.jsonl: the rows fit `alpaca`, but their `label` has two values"):
+        formats.decide(rows, "a.jsonl")
+    assert formats.decide([*rows, rows[0] | {"label": "2   "}]) == Alpaca(instruction="question", output="answer")
 
 
 AS_WRITTEN = [
@@ -145,14 +164,16 @@ AS_WRITTEN = [
         '{kind: alpaca, instruction: Q, input: "", output: "답변, 근거"}',
     ),
     (Delimited(layout="koalpaca-1.0"), '{kind: delimited, layout: "koalpaca-1.0"}'),
+    (
+        Classification(verbaliser="nli", column_mapping={"label": "gold label"}),
+        '{kind: classification, verbaliser: nli, column_mapping: {label: "gold label"}}',
+    ),
     (BetterId(responses=("response_0_ko", "no")), '{kind: better_id, responses: [response_0_ko, "no"]}'),
 ]
 
 
 @pytest.mark.parametrize(("form", "text"), AS_WRITTEN)
 def test_evidence_is_written_as_a_recipe_writes_it(form: formats.Known, text: str) -> None:
-    import yaml
-
     assert formats.written(form) == text
     assert check_schema(Format, yaml.safe_load(text)) == (form, [])
 
@@ -178,21 +199,41 @@ def test_a_format_that_does_not_exist() -> None:
 
 
 SHARED = {
-    "en/alpaca_en_demo.json": Alpaca(),
-    "en/dpo_en_demo.json": Pair(),
-    "ko/kochatgpt_ppo.jsonl": PromptOnly(),
-    "ko/kochatgpt_seed.txt": Text(),
-    "ko/kullm_style_conversation.jsonl": Alpaca(),
-    "ko/kullm_style_evol.jsonl": Alpaca(),
-    "ko/preference_mk4.jsonl": Pair(),
-    "ko/preference_mk6_eval.json": Pair(),
-    "ko/web_text_0.jsonl": Text(),
+    "en/alpaca_en_demo.json": "alpaca",
+    "en/dpo_en_demo.json": "pair",
+    "en/self_instruct_seed_tasks.jsonl": "instances",
+    "ko/chatbot_data.csv": "{kind: alpaca, instruction: Q, output: A}",
+    "ko/kochatgpt_ppo.jsonl": "prompt",
+    "ko/kochatgpt_seed.txt": "text",
+    "ko/kochatgpt_sft_conversation.jsonl": "{kind: delimited, layout: kochatgpt}",
+    "ko/kullm_style_conversation.jsonl": "alpaca",
+    "ko/kullm_style_evol.jsonl": "alpaca",
+    "ko/preference_mk4.jsonl": "pair",
+    "ko/preference_mk6_eval.json": "pair",
+    "ko/web_text_0.jsonl": "text",
 }
 
 
 @pytest.mark.parametrize("name", SHARED)
 def test_decides_real_files(shared_data: Any, name: str) -> None:
-    from seodang.data.sources import read_rows
+    assert formats.written(open_records(shared_data / name).decision.format) == SHARED[name]
 
-    rows = [row for row, _ in read_rows(shared_data / name)]
-    assert formats.decide(rows[:500], name) == SHARED[name]  # type: ignore[arg-type]
+
+NAMED = {
+    # files that `auto` refuses, for nobody can know what is asked of them → a format that says it
+    "ko/kobest_sentineg_train.tsv": "{kind: classification, verbaliser: sentiment}",
+    "ko/kobest_sentineg_test.tsv": "{kind: classification, verbaliser: sentiment}",
+    "ko/kobest_boolq_dev.tsv": "{kind: classification, verbaliser: boolq, column_mapping: {label: Answer}}",
+    "ko/klue_sts_dev.json": "{kind: classification, verbaliser: similarity, column_mapping: {label: labels.binary-label}}",
+    "ko/korsts_test.tsv": "{kind: text, column: sentence1}",
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_reads_real_files_in_a_named_format(shared_data: Any, name: str) -> None:
+    form, mistakes = check_schema(Format, yaml.safe_load(NAMED[name]))
+    assert mistakes == []
+    faults = [str(item.fault) for item in open_records(shared_data / name, form).items if item.reason and item.fault]
+    assert faults == []
+    with pytest.raises(DataError, match="no known format fits"):
+        open_records(shared_data / name)

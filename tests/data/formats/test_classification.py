@@ -29,6 +29,9 @@ ROWS = [
     (Classification(verbaliser="boolq", column_mapping={"label": "Answer"}),
      {"Text": "섬에는 등대가 없다.", "Question": "섬에 등대가 있나?", "Answer": "False"},
      "글: 섬에는 등대가 없다.\n질문: 섬에 등대가 있나?", "아니요."),
+    (Classification(verbaliser="similarity", column_mapping={"label": "labels.binary-label"}),
+     {"guid": "1", "sentence1": "문이 열렸다.", "sentence2": "문이 닫혔다.", "labels": {"label": 0.5, "binary-label": 0}},
+     "문장 1: 문이 열렸다.\n문장 2: 문이 닫혔다.", "두 문장의 뜻은 다릅니다."),
     (Classification(verbaliser="topic"), {"text": "9회 말 역전승", "label": 5}, "9회 말 역전승",
      "이 기사 제목의 주제는 스포츠입니다."),
 ]  # fmt: skip
@@ -89,8 +92,13 @@ def test_a_row_that_cannot_be_read_names_itself(row: dict[str, Any], text: str) 
     assert str(caught.value).startswith(f"seed.jsonl:17: {text}. ")
 
 
+OWN = {"kind": "classification", "ask": "갈래는?", "labels": {"a": "시"}, "answer": "{label}"}
 MISTAKES = [
     ({"kind": "classification"}, "give a `verbaliser` (sentiment, hate, "),
+    (OWN | {"ask": "{text"}, "braces must hold the name of a column, as in {text}; the text is '{text'"),
+    (OWN | {"about": "{text.x}"}, "braces must hold the name of a column"),
+    (OWN | {"answer": "{}"}, "braces must hold the name of a column"),
+    (OWN | {"labels": {"a": "{0[1]}"}}, "braces must hold the name of a column"),
     ({"kind": "classification", "verbaliser": "sentimant"}, "there is no verbaliser `sentimant` (known: sentiment, "),
 ]
 

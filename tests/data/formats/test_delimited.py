@@ -118,6 +118,12 @@ def test_a_row_that_cannot_be_read_names_itself(form: Delimited, row: dict[str, 
     assert text in str(caught.value)
 
 
+@pytest.mark.parametrize("markers", [{"[문]": "user"}, {"": "user", "[답]": "assistant"}])
+def test_markers_name_both_sides(markers: dict[str, str]) -> None:
+    _, mistakes = check_schema(Delimited, {"kind": "delimited", "markers": markers})
+    assert str(mistakes[0]) == "markers: name a marker of the user and one of the assistant, none of them empty"
+
+
 def test_an_unknown_layout_is_a_mistake_of_the_recipe() -> None:
     _, mistakes = check_schema(Delimited, {"kind": "delimited", "layout": "koalpacca"})
     assert str(mistakes[0]).startswith("layout: there is no layout `koalpacca` (known: koalpaca, koalpaca-1.0, ")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from seodang.data.formats import Alternating, Known, Messages, ShareGPT
+from seodang.data.formats import Alternating, Known, Messages, Numbered, ShareGPT
 from seodang.errors import DataError
 from seodang.records import Conversation, Message, instruct
 
@@ -28,6 +28,7 @@ SHAPES = [
                                                 {"speaker": "상담사", "utterance": "서울입니다."}]}, (Q, A)),
     (ShareGPT(), {"conversations": said(("human", "수도는?"), ("gpt", "서울입니다."))}, (Q, A)),
     (ShareGPT(), {"conversations": [Q_ROW, A_ROW], "system": "정중하게."}, (S, Q, A)),
+    (ShareGPT(), {"conversations": [Q_ROW, A_ROW], "system_prompt": "정중하게."}, (S, Q, A)),
     # the third role of heegyu/aulm-0809, after its question or before it
     (ShareGPT(), {"conversations": said(("human", "옮겨."), ("input", "간다."), ("gpt", "서울입니다."))},
      (instruct("옮겨.", "간다."), A)),
@@ -43,6 +44,10 @@ SHAPES = [
     (Alternating(), {"conversations": ["수도는?", "서울입니다.", "수도는?", "부산입니다."]}, (Q, A, Q, B)),
     (Alternating(first="assistant"), {"conversations": ["서울입니다.", "수도는?", "부산입니다."]}, (A, Q, B)),
     (Alternating(column="turns"), {"turns": ("수도는?", "서울입니다.")}, (Q, A)),
+    (Numbered(), {"번호": 1, "감정_대분류": "기쁨", "사람문장1": "수도는?", "시스템문장1": "서울입니다.", "사람문장2": None,
+                  "시스템문장2": ""}, (Q, A)),
+    (Numbered(assistant="시스템응답{n}"), {"사람문장1": "수도는?", "시스템응답1": "부산입니다.", "사람문장2": "수도는?",
+                                      "시스템응답2": "서울입니다."}, (Q, B, Q, A)),
 ]  # fmt: skip
 
 
@@ -101,6 +106,8 @@ WRONG = [
     (Alternating(), {"conversations": ["수도는?", "서울", "왜?"]}, "the last turn of `conversations` is the user's"),
     (Alternating(), {"conversations": ["수도는?", None]}, "`conversations` must be a list of texts"),
     (Alternating(), {"conversations": []}, "`conversations` must be a list of texts"),
+    (Numbered(), {"사람문장1": None}, "the row has no `사람문장1`"),
+    (Numbered(), {"사람문장1": "수도는?", "시스템문장1": ""}, "the last turn of `시스템문장{n}` is the user's"),
 ]
 
 

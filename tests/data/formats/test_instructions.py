@@ -26,7 +26,7 @@ SHAPES = [
     (Alpaca(), {"instruction": "강은?", "output": "서울입니다.", "history": [["수도는?", "부산입니다."]]},
      (Q, B, Message("user", "강은?"), A)),
     (Alpaca(), {"instruction": "수도는?", "output": "서울입니다.", "system": "정중하게."}, (S, Q, A)),
-    (Alpaca(system="system prompt"), {"system prompt": "정중하게.", "instruction": "수도는?", "output": "서울입니다."},
+    (Alpaca(), {"system prompt": "정중하게.", "instruction": "수도는?", "output": "서울입니다."},
      (S, Q, A)),
     (Alpaca(instruction="질문", output="답변, 근거"), {"질문": "수도는?", "답변, 근거": "서울입니다."}, (Q, A)),
     (ByColumns(instruction="질의", output=HRC), {"질의": "수도는?", HRC: "서울입니다.", "번호": 1}, (Q, A)),
@@ -72,7 +72,7 @@ def test_a_column_name_may_hold_a_comma_and_spaces() -> None:
 
 def test_the_system_text_of_openorca_is_found_by_its_name() -> None:
     found = Alpaca.fits({"id": "1", "system prompt": "짧게.", "question": "수도는?", "response": "서울"})
-    assert found == Alpaca(instruction="question", output="response", system="system prompt")
+    assert found == Alpaca(instruction="question", output="response")
 
 
 def test_the_input_of_a_set_without_instructions_is_asked_once() -> None:
@@ -150,9 +150,3 @@ def test_a_row_that_cannot_be_read_names_itself(form: Known, row: dict[str, Any]
 def test_foreign_accept_and_task_columns_do_no_harm() -> None:
     row = {"instruction": "수도는?", "output": "서울입니다.", "accept": "yes", "task": {"id": 3}}
     assert Alpaca().parse(row, "a:1") == Conversation((Q, A), "a:1")
-
-
-def test_a_label_of_two_values_beside_the_answer_settles_nothing() -> None:
-    rows = [{"question": "수도는?", "answer": "서울", "label": label} for label in (0, 1)]
-    assert Alpaca.settled(rows) is None
-    assert Alpaca.settled([*rows, rows[0] | {"label": "2   "}]) == Alpaca(instruction="question", output="answer")

@@ -21,6 +21,9 @@ PAIRS = [
      (instruct("옮겨.", "간다."),)),
     ({"prompt": "수도는?", "chosen": "서울입니다.", "rejected": "부산입니다.", "system": "정중하게."}, (S, Q)),
     ({"prompt": [Q_ROW], "chosen": [A_ROW], "rejected": [B_ROW]}, (Q,)),
+    ({"question": "옮겨.", "context": "간다.", "chosen": "서울입니다.", "rejected": "부산입니다."},
+     (instruct("옮겨.", "간다."),)),
+    ({"system_prompt": "정중하게.", "question": "수도는?", "chosen": "서울입니다.", "rejected": "부산입니다."}, (S, Q)),
     # whole conversations on both sides, with and without the prompt said again
     ({"chosen": [Q_ROW, A_ROW], "rejected": [Q_ROW, B_ROW]}, (Q,)),
     ({"prompt": "수도는?", "chosen": [Q_ROW, A_ROW], "rejected": [Q_ROW, B_ROW]}, (Q,)),

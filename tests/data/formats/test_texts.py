@@ -18,6 +18,8 @@ def test_prompts_and_texts() -> None:
     assert PromptOnly().parse({"prompt": "수도는?"}, "a:1") == Prompt((Q,), "a:1")
     assert PromptOnly().parse({"prompt": [S.to_row(), Q.to_row()]}, "a:1") == Prompt((S, Q), "a:1")
     assert PromptOnly().parse({"prompt": ""}, "a:1") == Prompt((Message("user", ""),), "a:1")
+    assert PromptOnly(column="질문").parse({"질문": "수도는?", "prompt": "아님"}, "a:1") == Prompt((Q,), "a:1")
+    assert Text(column="sentence1").parse({"sentence1": "긴 글"}, "a:1") == records.Text("긴 글", "a:1")
     assert Text().parse({"text": "긴 글", "url": "x"}, "a:1") == records.Text("긴 글", "a:1")
 
 

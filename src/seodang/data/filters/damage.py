@@ -21,7 +21,7 @@ _BROKEN = re.compile(
 
 
 class Broken(Schema):
-    """Drops a record with text that was damaged before it came here (`�`, `ë¤ì`), or code that is never closed: `broken`.
+    """Drops a record with text that was damaged before it came here (`�`), or code that is never closed: `broken`.
 
     Asked after the repair, so that what can be repaired is not dropped.
     """

@@ -19,12 +19,19 @@ from seodang.schema import Schema
 
 _OTHER_LETTERS = re.compile("[^\\W\\d_가-힣ㄱ-ㅎㅏ-ㅣ]+")
 _HANGUL = re.compile("[가-힣ㄱ-ㅎㅏ-ㅣ]+")
+_ORIGINAL = re.compile(r"\([^()가-힣\n]*\)")
 _FOREIGN_LINE = re.compile(r"^[^가-힣ㄱ-ㅎㅏ-ㅣ\n]*[^\W\d_가-힣ㄱ-ㅎㅏ-ㅣ][^가-힣ㄱ-ㅎㅏ-ㅣ\n]*$", re.MULTILINE)
 _WORD = re.compile(r"[^\W\d_\u3041-\u30ff\u4e00-\u9fff]{2,}|[\u3041-\u30ff\u4e00-\u9fff]{2}")
 
 
 def _length(pattern: re.Pattern[str], text: str) -> int:
     return sum(map(len, pattern.findall(text)))
+
+
+def _without_names(text: str, question: str) -> str:
+    """The text without foreign words that it has from the question, and without originals in brackets."""
+    names = set(_OTHER_LETTERS.findall(question))
+    return _OTHER_LETTERS.sub(lambda word: "" if word[0] in names else word[0], _ORIGINAL.sub("", text))
 
 
 def _exempt(record: Record) -> bool:
@@ -41,8 +48,8 @@ def _exempt(record: Record) -> bool:
 class HangulShare(Schema):
     """Drops a record whose texts are hardly Hangul: `hangul_share`. Off for translation, code and mathematics.
 
-    Judged over letters, without code, LaTeX and web addresses; a text with few letters is kept, and so is an answer to
-    a prompt that is not Korean itself: `of: prompt` drops that one.
+    Judged over letters, without code, LaTeX, web addresses, originals in brackets and names that stand in the prompt; a
+    text with few letters is kept, and so is an answer to a prompt that is not Korean itself: `of: prompt` drops that.
     """
 
     kind: Literal["hangul_share"] = "hangul_share"
@@ -57,9 +64,11 @@ class HangulShare(Schema):
         """`hangul_share`, or None."""
         found = taught(record) if self.of == "answer" else texts(record, "prompt")
         text = "\n".join(found)
-        if not self._is_low(text) or not self._is_low(prose(text)):
+        if not self._is_low(text) or not self._is_low(_ORIGINAL.sub("", prose(text))):
             return None
-        return None if self.of == "answer" and _exempt(record) else "hangul_share"
+        if self.of == "answer" and (_exempt(record) or not self._is_low(_without_names(prose(text), asked(record)))):
+            return None
+        return "hangul_share"
 
     def _is_low(self, text: str) -> bool:
         other = _length(_OTHER_LETTERS, text)

@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from seodang.data.filters.sides import Where, prompt, texts
+from seodang.data.filters.sides import Where, prompt, taught, texts
 from seodang.language import Phrase
 from seodang.records import Labelled, Preference, Record, Text, turns
 from seodang.schema import Schema
@@ -97,7 +97,8 @@ class EndsWithColon(Schema):
 
     def reason(self, record: Record) -> str | None:
         """`ends_with_colon`, or None."""
-        found = any(text.rstrip().endswith((":", "：")) for text in texts(record, self.of))
+        said = taught(record) if self.of == "answer" else texts(record, "prompt")
+        found = any([text.rstrip().endswith((":", "：")) for text in said])
         return "ends_with_colon" if found else None
 
 

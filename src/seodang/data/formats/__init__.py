@@ -5,6 +5,7 @@
     messages           {"messages": [{"role", "content"}, …]}                        → Conversation
     sharegpt           {"conversations": [{"from", "value"}, …]}                     → Conversation
     alternating        {"conversations": ["질문", "답변", …]}                           → Conversation
+    numbered           {"사람문장1", "시스템문장1", "사람문장2", …}                      → Conversation
     delimited          {"text": "### 질문: … ### 답변: …"}                              → Conversation
     instances          {"instruction", "instances": [{"input", "output"}, …]}        → Conversation each
     prompt_completion  {"prompt", "completion"}                                      → Conversation
@@ -31,7 +32,7 @@ from seodang.data.formats.auto import Auto, Decision, Format, Known, decide, exp
 from seodang.data.formats.classification import Classification
 from seodang.data.formats.corpora import NIKL, AIHub
 from seodang.data.formats.delimited import Delimited
-from seodang.data.formats.dialogues import Alternating, Messages, ShareGPT
+from seodang.data.formats.dialogues import Alternating, Messages, Numbered, ShareGPT
 from seodang.data.formats.instructions import Alpaca, ByColumns, Instances, PromptCompletion
 from seodang.data.formats.preferences import BetterId, Chosen, Pair, Ranked
 from seodang.data.formats.row_format import RowFormat
@@ -53,6 +54,7 @@ __all__ = [
     "Instances",
     "Known",
     "Messages",
+    "Numbered",
     "Pair",
     "PromptCompletion",
     "PromptOnly",

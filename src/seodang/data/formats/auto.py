@@ -13,7 +13,7 @@ from pydantic import Field
 from seodang.data.formats.classification import Classification
 from seodang.data.formats.corpora import NIKL, AIHub
 from seodang.data.formats.delimited import Delimited
-from seodang.data.formats.dialogues import Alternating, Messages, ShareGPT
+from seodang.data.formats.dialogues import Alternating, Messages, Numbered, ShareGPT
 from seodang.data.formats.instructions import Alpaca, ByColumns, Instances, PromptCompletion
 from seodang.data.formats.preferences import BetterId, Chosen, Pair, Ranked
 from seodang.data.formats.row_format import RowFormat
@@ -39,14 +39,14 @@ class Auto(RowFormat):
 
 
 Known = (
-    Alpaca | ByColumns | Messages | ShareGPT | Alternating | Delimited | Instances | PromptCompletion | Classification
-    | AIHub | NIKL | Pair | BetterId | Ranked | Chosen | PromptOnly | Text
+    Alpaca | ByColumns | Messages | ShareGPT | Alternating | Numbered | Delimited | Instances | PromptCompletion
+    | Classification | AIHub | NIKL | Pair | BetterId | Ranked | Chosen | PromptOnly | Text
 )  # fmt: skip
 Format = Annotated[Auto | Known, Field(discriminator="kind"), by_name]
 
 _KNOWN: tuple[type[Known], ...] = (
-    Alpaca, Messages, ShareGPT, Alternating, Delimited, Instances, PromptCompletion, AIHub, NIKL, Pair, BetterId,
-    Ranked, PromptOnly, Text,
+    Alpaca, Messages, ShareGPT, Alternating, Numbered, Delimited, Instances, PromptCompletion, AIHub, NIKL, Pair,
+    BetterId, Ranked, PromptOnly, Text,
 )  # fmt: skip
 """The formats that `auto` looks for."""
 MOST, FEW = 0.5, 0.1
@@ -89,6 +89,8 @@ def _yaml(value: Any) -> str:
     """A value as YAML in one line: a plain word as it is, everything else as JSON, which YAML reads too."""
     if isinstance(value, list):
         return f"[{', '.join(map(_yaml, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_yaml(name)}: {_yaml(one)}' for name, one in value.items())}}}"
     is_word = isinstance(value, str) and re.fullmatch(r"[A-Za-z가-힣_][\w-]*", value) is not None
     return str(value) if is_word and value not in ("y", "n", "yes", "no", "on", "off", "null") else dump_json(value)
 
@@ -116,12 +118,22 @@ def settle(wanted: Format, rows: Sequence[Row], where: str = "the rows") -> Deci
         if len(fitting) != 1 or others >= FEW * len(rows):
             raise _undecided(rows, fits, [_name(kind) for kind in fitting if not others], where)
         fitted = [row for row, forms in zip(rows, found, strict=True) if fitting[0] in forms]
-        settled = fitting[0].settled(fitted)
-        if settled is None:
-            raise _two_labels(_name(fitting[0]), where)
-        wanted = settled
+        wanted = fitting[0].settled(fitted) or found[rows.index(fitted[0])][fitting[0]]
+        if isinstance(wanted, Alpaca) and _may_judge(fitted):
+            raise _two_labels(wanted.kind, where)
+    elif type(wanted) not in _KNOWN or wanted.model_dump(exclude_defaults=True, exclude={"kind"}):
+        # what was found looks for common names only; here the named columns count
+        fits[wanted.kind] = sum(_reads(wanted, row) for row in rows)
     columns = dict.fromkeys(name for row in rows for name in row)
     return Decision(wanted, dict(fits), len(rows), tuple(name for name in columns if name not in wanted.columns))
+
+
+def _reads(form: Known, row: Row) -> bool:
+    """Whether a format makes records of everything in a row."""
+    try:
+        return all(not isinstance(part, DataError) and form.parse(part, "") for part, _ in expand(form, row, ""))
+    except DataError:
+        return False
 
 
 def decide(rows: Sequence[Row], where: str = "the rows") -> Known:
@@ -152,6 +164,12 @@ def _undecided(rows: Sequence[Row], fits: Counter[str], fitting: list[str], wher
         kinds=kinds,
         advice=_advice(columns),
     )
+
+
+def _may_judge(rows: Sequence[Row]) -> bool:
+    """Whether a label of two values stands beside the answers: in some sets it tells the bad ones from the good."""
+    labels = {str(row["label"]).strip() for row in rows if "label" in row}
+    return labels in ({"0", "1"}, {"True", "False"})
 
 
 def _two_labels(kind: str, where: str) -> DataError:

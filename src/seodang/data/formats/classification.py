@@ -12,7 +12,7 @@ from seodang import packaged
 from seodang.data import turns
 from seodang.data.formats.row_format import RowFormat, conversation
 from seodang.data.turns import FORMATS, Row
-from seodang.korean import josa
+from seodang.korean.josa import fill
 from seodang.language import Phrase
 from seodang.records import Message, Record, instruct
 from seodang.schema import Schema
@@ -55,7 +55,7 @@ class Classification(RowFormat):
 
     kind: Literal["classification"] = "classification"
     verbaliser: str = ""
-    """A name in data_formats/verbalisers.yaml: sentiment, hate, nli, boolq, copa, topic, multiple-choice."""
+    """A name in data_formats/verbalisers.yaml: sentiment, hate, similarity, nli, boolq, copa, topic …"""
     ask: str = ""
     """The question, where it is another than the verbaliser's."""
     about: str = ""
@@ -65,7 +65,8 @@ class Classification(RowFormat):
     answer: str = ""
     """The sentence that answers; `{label}` in it is the label's words, (은/는) the particle that fits."""
     column_mapping: dict[str, str] = {}
-    """A name in the sentences → the file's column; without it the column of that name, in any case of its letters."""
+    """A name in the sentences → the file's column; without it the column of that name, in any case of its letters;
+    `labels.binary-label` is a key of an object."""
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
@@ -75,6 +76,8 @@ class Classification(RowFormat):
         if not self.verbaliser and not (self.ask and self.labels and self.answer):
             names = ", ".join(verbalisers())
             raise ValueError(Phrase("give a `verbaliser` ({names}), or `ask`, `labels` and `answer`", names=names))
+        for text in (self.ask, self.about, self.answer, *self.labels.values()):
+            _require_names(text)
         return self
 
     @cached_property
@@ -94,14 +97,17 @@ class Classification(RowFormat):
             told = "the label {label!r} has no words (known: {known})"
             raise turns.row_error(source, told, label=label, known=", ".join(found.labels))
         values[LABEL] = words.format_map(values)
-        asked = instruct(josa.fill(found.ask.format_map(values)), found.about.format_map(values))
-        answer = Message("assistant", josa.fill(found.answer.format_map(values)))
+        asked = instruct(fill(found.ask.format_map(values)), found.about.format_map(values))
+        answer = Message("assistant", fill(found.answer.format_map(values)))
         return conversation((asked, answer), {}, source)
 
     def _value(self, row: Row, name: str, source: str) -> Any:
         column = self.column_mapping.get(name, name)
         if column in row:
             return row[column]
+        outer, dot, inner = column.partition(".")
+        if dot and isinstance(row.get(outer), dict) and inner in row[outer]:
+            return row[outer][inner]
         found = [other for other in row if other.lower() == column.lower()]
         if len(found) != 1:
             told = "the row has no `{column}` (it has {keys}); name it: `column_mapping: {{{name}: …}}`"
@@ -119,6 +125,17 @@ class Classification(RowFormat):
         """The columns that are read, in lower case and as they are mapped."""
         names = {*self.sentences.names, LABEL}
         return frozenset(names | {name.capitalize() for name in names} | set(self.column_mapping.values()))
+
+
+def _require_names(text: str) -> None:
+    """Raise ValueError for braces in a sentence that hold anything but the name of a column."""
+    try:
+        fields = [field for field in string.Formatter().parse(text) if field[1] is not None]
+    except ValueError:
+        fields = [("", "", "", None)]
+    if any(not name or set(name) & set(".[") or spec or conversion for _, name, spec, conversion in fields):
+        told = "braces must hold the name of a column, as in {example}; the text is {text!r:.60}"
+        raise ValueError(Phrase(told, example="{text}", text=text))
 
 
 def _label(value: Any) -> str:

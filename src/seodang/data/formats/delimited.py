@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 
 from seodang import packaged
 from seodang.data import turns
-from seodang.data.formats.row_format import TOGETHER, RowFormat, column_names, conversation, numbered
+from seodang.data.formats.row_format import RowFormat, column_names, conversation, numbered, together
 from seodang.data.turns import FORMATS, INPUT, Row
 from seodang.language import Phrase
 from seodang.records import Message, Record
@@ -134,6 +134,13 @@ class Delimited(RowFormat):
             raise ValueError(Phrase(text, name=name, names=", ".join(layouts())))
         return name
 
+    @field_validator("markers")
+    @classmethod
+    def _are_whole(cls, markers: dict[str, str]) -> dict[str, str]:
+        if markers and (not {"user", "assistant"} <= set(markers.values()) or not all(map(str.strip, markers))):
+            raise ValueError(Phrase("name a marker of the user and one of the assistant, none of them empty"))
+        return markers
+
     def expand(self, row: Row, source: str) -> Iterator[tuple[Row, str]]:
         """The dialogues of a text in which a line parts them."""
         text = row.get(self.column)
@@ -181,4 +188,4 @@ class Delimited(RowFormat):
     @property
     def columns(self) -> frozenset[str]:
         """The columns that are read."""
-        return TOGETHER | {self.column, "system"}
+        return together() | {self.column}

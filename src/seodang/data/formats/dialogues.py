@@ -1,13 +1,16 @@
-"""Rows that hold a list of turns: with role and content, with from and value, or plain texts that take turns."""
+"""Rows that hold a list of turns: with role and content, with from and value, plain texts, or numbered columns."""
 
 from __future__ import annotations
 
 from typing import ClassVar, Literal, Self
 
 from seodang.data import turns
-from seodang.data.formats.row_format import TOGETHER, RowFormat, column_names, conversation
+from seodang.data.formats.row_format import RowFormat, column_names, conversation, together
 from seodang.data.turns import Row
 from seodang.records import Message, Record
+
+MOST_TURNS = 20
+"""So many numbered columns of each speaker are looked for."""
 
 
 def _holds(row: Row, column: str, kind: type) -> bool:
@@ -41,7 +44,7 @@ class Messages(RowFormat):
     @property
     def columns(self) -> frozenset[str]:
         """The columns that are read."""
-        return TOGETHER | {self.column, "system"}
+        return together() | {self.column}
 
 
 class ShareGPT(RowFormat):
@@ -65,7 +68,7 @@ class ShareGPT(RowFormat):
     @property
     def columns(self) -> frozenset[str]:
         """The columns that are read."""
-        return TOGETHER | {"conversations", "system"}
+        return together() | {"conversations"}
 
 
 class Alternating(RowFormat):
@@ -99,4 +102,45 @@ class Alternating(RowFormat):
     @property
     def columns(self) -> frozenset[str]:
         """The columns that are read."""
-        return TOGETHER | {self.column, "system"}
+        return together() | {self.column}
+
+
+class Numbered(RowFormat):
+    """A dialogue over numbered columns, as the workbooks of AI Hub hold one: 사람문장1, 시스템문장1, 사람문장2 …"""
+
+    makes: ClassVar[str] = "messages"
+
+    kind: Literal["numbered"] = "numbered"
+    user: str = "사람문장{n}"
+    """The columns of the user's turns; {n} counts from 1."""
+    assistant: str = "시스템문장{n}"
+    """The columns of the assistant's turns."""
+
+    def parse(self, row: Row, source: str) -> Record:
+        """A Conversation that ends with an answer; empty columns after it are no turns."""
+        messages: list[Message] = []
+        for number in range(1, MOST_TURNS + 1):
+            for role, name in (("user", self.user), ("assistant", self.assistant)):
+                text = turns.text_of(row.get(_column(name, number)))
+                if text and text.strip():
+                    messages.append(Message(role, text))
+        if not messages:
+            raise turns.row_error(source, "the row has no `{column}`", column=_column(self.user, 1))
+        return conversation(turns.answered(tuple(messages), self.assistant, source), row, source)
+
+    @classmethod
+    def fits(cls, row: Row) -> Self | None:
+        """This format, where the row has the first columns of a user and of an assistant."""
+        pairs = column_names().numbered
+        found = next((pair for pair in pairs if all(_column(name, 1) in row for name in pair)), None)
+        return cls(user=found[0], assistant=found[1]) if found else None
+
+    @property
+    def columns(self) -> frozenset[str]:
+        """The columns that are read."""
+        names = (_column(name, n) for n in range(1, MOST_TURNS + 1) for name in (self.user, self.assistant))
+        return together() | set(names)
+
+
+def _column(name: str, number: int) -> str:
+    return name.replace("{n}", str(number))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import ClassVar, Literal, Self
 
 from seodang.data import turns
-from seodang.data.formats.row_format import TOGETHER, RowFormat, column_names, conversation, first_of, numbered
+from seodang.data.formats.row_format import RowFormat, column_names, conversation, first_of, numbered, together
 from seodang.data.turns import Row
 from seodang.errors import DataError
 from seodang.language import Phrase
@@ -38,8 +38,6 @@ class Alpaca(RowFormat):
     """The column of the input; `""`, null, `입력없음` and `<noinput>` in it mean that there is none."""
     output: str = "output"
     """The column of the answer."""
-    system: str = "system"
-    """The column of a system text."""
 
     def parse(self, row: Row, source: str) -> Record:
         """A Conversation; turns in `history` ([[question, answer], …]) and a system text come first."""
@@ -49,7 +47,7 @@ class Alpaca(RowFormat):
         answer = _answer(row, self.output, source)
         asked = turns.question(instruction, row.get(self.input))
         messages = (*turns.history_of(row.get("history"), source), asked, answer)
-        return conversation(messages, row, source, self.system)
+        return conversation(messages, row, source)
 
     @classmethod
     def fits(cls, row: Row) -> Self | None:
@@ -64,19 +62,13 @@ class Alpaca(RowFormat):
             return None
         if not isinstance(row[output], str | None):
             return None
-        names = {"instruction": instruction, "input": given, "output": output, "system": first_of(known.system, row)}
+        names = {"instruction": instruction, "input": given, "output": output}
         return cls(**{key: name for key, name in names.items() if name is not None})
-
-    @classmethod
-    def settled(cls, rows: Sequence[Row]) -> Self | None:
-        """The names from all rows; None where a label of two values may tell good answers from bad ones."""
-        labels = {str(row["label"]).strip() for row in rows if "label" in row}
-        return None if labels in ({"0", "1"}, {"True", "False"}) else super().settled(rows)
 
     @property
     def columns(self) -> frozenset[str]:
         """The columns that are read."""
-        return TOGETHER | {self.instruction, self.input, self.output, self.system, "history"}
+        return together() | {self.instruction, self.input, self.output, "history"}
 
 
 class ByColumns(RowFormat):
@@ -91,8 +83,8 @@ class ByColumns(RowFormat):
     """The column of the answer."""
     input: str | tuple[str, ...] = ()
     """The column or columns of what the question is about; several are joined by an empty line."""
-    system: str = "system"
-    """The column of a system text."""
+    system: str = ""
+    """The column of a system text, where it is not called system or system_prompt."""
 
     def parse(self, row: Row, source: str) -> Record:
         """A Conversation of one question and its answer."""
@@ -117,7 +109,7 @@ class ByColumns(RowFormat):
     @property
     def columns(self) -> frozenset[str]:
         """The columns that are read."""
-        return TOGETHER | {self.instruction, self.output, self.system, *self._inputs}
+        return together() | {self.instruction, self.output, self.system, *self._inputs}
 
 
 class Instances(RowFormat):
@@ -155,7 +147,7 @@ class Instances(RowFormat):
     @property
     def columns(self) -> frozenset[str]:
         """The columns that are read."""
-        return TOGETHER | {"instruction", "instances", "system"}
+        return together() | {"instruction", "instances"}
 
 
 class PromptCompletion(RowFormat):
@@ -179,4 +171,4 @@ class PromptCompletion(RowFormat):
     @property
     def columns(self) -> frozenset[str]:
         """The columns that are read."""
-        return TOGETHER | {"prompt", "completion", "system"}
+        return together() | {"prompt", "completion"}

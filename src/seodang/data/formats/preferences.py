@@ -48,11 +48,14 @@ class Pair(RowFormat):
             return turns.side_of(row, self.prompt, source, "user")
         if "conversations" in row:
             return turns.turns_of(row, "conversations", source)
-        before = turns.turns_of(row, "context", source) if turns.listed(row.get("context")) else ()
-        if isinstance(row.get("instruction"), str):
-            return (*before, turns.question(row["instruction"], row.get("input")))
+        context = turns.listed(row.get("context"))
+        before = turns.turns_of(row, "context", source) if context else ()
         name = next((name for name in ("instruction", *_PROMPTS) if row.get(name) is not None), None)
-        return before + (turns.side_of(row, name, source, "user") if name else ())
+        asked = turns.side_of(row, name, source, "user") if name else ()
+        given = row.get("input", row.get("context") if context is None else None)
+        if isinstance(given, str) and len(asked) == 1 and asked[0].role == "user" and asked[0].input_at is None:
+            asked = (turns.question(asked[0].content, given),)
+        return before + asked
 
     @classmethod
     def fits(cls, row: Row) -> Self | None:

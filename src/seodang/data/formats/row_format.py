@@ -25,6 +25,7 @@ class Columns(Schema):
     text: tuple[str, ...]
     response: tuple[str, ...]
     prompt: tuple[str, ...]
+    numbered: tuple[tuple[str, str], ...]
 
 
 @lru_cache(maxsize=1)
@@ -71,15 +72,20 @@ class RowFormat(Schema):
         return frozenset()
 
 
-def conversation(messages: tuple[Message, ...], row: Row, source: str, system: str = "system") -> Conversation:
-    """A Conversation of these turns, with the row's system text, its accepted forms and its task where it has them."""
+def conversation(messages: tuple[Message, ...], row: Row, source: str, system: str = "") -> Conversation:
+    """A Conversation of these turns, with the row's system text, its accepted forms and its task where it has them.
+
+    `system` is the column of the system text; by default the first of its common names that the row has.
+    """
+    system = system or first_of(column_names().system, row) or "system"
     accept, task = turns.listed(row.get("accept")), row.get("task")
     forms = tuple(form for form in accept or () if isinstance(form, str))
     return Conversation(turns.with_system(messages, row, system), source, forms, task if isinstance(task, str) else "")
 
 
-TOGETHER = frozenset({"accept", "task"})
-"""Columns that every conversation's row may have."""
+def together() -> frozenset[str]:
+    """The columns that every conversation's row may have: a system text by its common names, accepted forms, a task."""
+    return frozenset({"accept", "task", *column_names().system})
 
 
 def numbered(rows: Sequence[Any], source: str) -> Iterator[tuple[Any, str]]:

@@ -18,10 +18,12 @@ class PromptOnly(RowFormat):
     makes: ClassVar[str] = "prompt"
 
     kind: Literal["prompt"] = "prompt"
+    column: str = "prompt"
+    """The column of the prompt."""
 
     def parse(self, row: Row, source: str) -> Record:
         """A Prompt."""
-        return records.Prompt(turns.with_system(turns.side_of(row, "prompt", source, "user"), row), source)
+        return records.Prompt(turns.with_system(turns.side_of(row, self.column, source, "user"), row), source)
 
     @classmethod
     def fits(cls, row: Row) -> Self | None:
@@ -34,7 +36,7 @@ class PromptOnly(RowFormat):
     @property
     def columns(self) -> frozenset[str]:
         """The columns that are read."""
-        return frozenset({"prompt", "system"})
+        return frozenset({self.column, "system"})
 
 
 class Text(RowFormat):
@@ -43,12 +45,14 @@ class Text(RowFormat):
     makes: ClassVar[str] = "text"
 
     kind: Literal["text"] = "text"
+    column: str = "text"
+    """The column of the text."""
 
     def parse(self, row: Row, source: str) -> Record:
         """A Text."""
-        text = turns.text_of(row.get("text"))
+        text = turns.text_of(row.get(self.column))
         if text is None:
-            raise turns.row_error(source, "the row has no `{column}`", column="text")
+            raise turns.row_error(source, "the row has no `{column}`", column=self.column)
         return records.Text(text, source)
 
     @classmethod
@@ -60,4 +64,4 @@ class Text(RowFormat):
     @property
     def columns(self) -> frozenset[str]:
         """The columns that are read."""
-        return frozenset({"text"})
+        return frozenset({self.column})
