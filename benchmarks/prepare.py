@@ -187,12 +187,12 @@ def main() -> int:
     return int(not same or too_slow or any(one["peak_mib"] > PEAK_MIB for one in memory))
 
 
-def write_result(found: dict[str, Any]) -> None:
+def write_result(found: dict[str, Any], name: str = "prepare") -> None:
     """Write the dated result beside the others."""
     today = datetime.date.today().isoformat()
-    record = {"benchmark": "prepare", "date": today, "hardware": hardware(), "git": git_state(), "versions": versions()}
+    record = {"benchmark": name, "date": today, "hardware": hardware(), "git": git_state(), "versions": versions()}
     RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{today}-prepare.json"
+    path = RESULTS / f"{today}-{name}.json"
     path.write_text(json.dumps(record | found, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
     print(f"written to {path.relative_to(RESULTS.parent.parent)}")
 

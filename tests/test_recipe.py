@@ -126,3 +126,13 @@ def test_recipes_are_frozen() -> None:
 def test_every_metric_is_evaluated_by_default() -> None:
     recipe = from_dict({"stage": "evaluate"} | MINIMAL["evaluate"])
     assert recipe.metrics == tuple(METRICS)  # type: ignore[union-attr]
+
+
+def test_decontamination_of_whole_rows_compares_what_dedup_compares() -> None:
+    prepare = {"stage": "prepare", "sources": [{"path": "a.jsonl"}]}
+    whole = {"files": ["test.jsonl"], "on": "conversation"}
+    from_dict(prepare | {"decontaminate": whole})
+    for dedup in (None, {"on": "prompt"}, {"near": False}):
+        with pytest.raises(RecipeError, match=r"`decontaminate.on: conversation` compares what `dedup` compares"):
+            from_dict(prepare | {"decontaminate": whole, "dedup": dedup})
+        from_dict(prepare | {"decontaminate": whole | {"on": "prompt"}, "dedup": dedup})

@@ -78,7 +78,7 @@ def test_rows_that_an_evaluation_asks(tmp_path: Path) -> None:
 def test_what_nearly_asks_the_same_is_held_out_together(tmp_path: Path) -> None:
     asks = [f"상자 안에서 {one} 옆에 놓인 {other} 몇 개 있나요?" for one in FRUITS for other in FRUITS]
     rows = [{"instruction": ask, "output": f"{at}개입니다."} for at, ask in enumerate(asks)]
-    alike = [{"instruction": ask.replace("있나요", "있습니까"), "output": f"{at}개예요."} for at, ask in enumerate(asks)]
+    alike = [{"instruction": ask.replace("있나요", "있습니까"), "output": f"창고까지 세면 {at + 7}개예요."} for at, ask in enumerate(asks)]
     parted, held = [], set()
     for near in (True, False):
         _, files = done(tmp_path, source(tmp_path, "a.jsonl", rows + alike), eval=0.1, dedup={"near": near})

@@ -17,7 +17,32 @@ from seodang.data.fingerprints import Prints, fingerprint
 from seodang.data.near import Repeats, meets, precedence, repeats
 from seodang.records import Conversation, Message, Record
 
-TOWNS = ["서울", "부산", "대구", "인천", "광주", "대전", "울산", "수원", "창원", "고양", "용인", "성남", "청주", "화성", "남양", "전주", "천안", "안산", "안양", "김해", "평택", "포항", "제주", "시흥"]
+TOWNS = [
+    "서울",
+    "부산",
+    "대구",
+    "인천",
+    "광주",
+    "대전",
+    "울산",
+    "수원",
+    "창원",
+    "고양",
+    "용인",
+    "성남",
+    "청주",
+    "화성",
+    "남양",
+    "전주",
+    "천안",
+    "안산",
+    "안양",
+    "김해",
+    "평택",
+    "포항",
+    "제주",
+    "시흥",
+]
 ASKED = "{town}의 날씨와 인구, 그리고 가 볼 만한 곳을 차례대로 알려 줘"
 
 

@@ -31,6 +31,8 @@ REPAIRED = [
     ("가\u200d나", "가나", {"zero_width": 1}),
     ("벨\x07소리\x00 \ufffe끝", "벨소리 끝", {"control": 3}),
     ("짝 없는 \ud83d 반쪽", "짝 없는  반쪽", {"control": 1}),
+    ("`짝 없는 \ud83d`", "`짝 없는 `", {"control": 1}),
+    ("`줄\r\n`", "`줄\n`", {"line_end": 1}),
     ("\uf0b7 첫째\n\ue001검색", "• 첫째\n검색", {"private_use": 2}),
     ("ＡＢＣ１２３ 입니다！", "ABC123 입니다!", {"full_width": 2}),
     ("㈜서당 ２층", "㈜서당 2층", {"full_width": 1}),
@@ -63,6 +65,7 @@ UNTOUCHED = [
     "你好，世界！ こんにちは。「はい」",  # full-width signs are Chinese and Japanese signs
     "```\nname = 'ＡＢ'\u00a0# &lt;\n```",
     "`&nbsp;`를 넣으세요.",
+    "깨진 글의 예: `ë‹¤ì–‘`",
     "식 $\\text{ＡＢ}\u00a0= 1$",
     "HTML에서 <는 &lt;로 씁니다.",
     "R&D와 Q&A; AT&T",
@@ -129,7 +132,8 @@ WILD = list(
 
 @given(st.text(alphabet=WILD, max_size=60))
 def test_twice_is_once_whatever_is_wrong(text: str) -> None:
-    once, _ = normalize(text)
+    once, counts = normalize(text)
+    assert all(counts.values())
     assert normalize(once) == (once, {})
 
 

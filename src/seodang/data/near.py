@@ -21,9 +21,9 @@ from seodang.data.fingerprints import Keys, Prints
 Keep = Literal["first", "longest", "priority"]
 Places = npt.NDArray[np.int64]
 
-WINDOW = 8
-"""A row is compared with so many neighbours among those that share a key; in a crowd, with those most like it."""
-TRIES = 32
+WINDOW, CROWD = 8, 2
+"""A row meets so many neighbours among those that share a key; in a crowd of more, only so many of those most like it."""
+TRIES = 8
 """A row's text is compared with at most so many others, those with the most keys in common first."""
 _PART = 1 << 21
 """Keys sorted at once: 8 bytes each."""
@@ -61,8 +61,8 @@ def repeats(prints: Prints, text_of: Callable[[int], str], order: Places | None 
     """Every row that repeats one before it in `order` (default: as read).
 
     `text_of` gives a row as `dedup.spelt` writes it, and is asked only for rows that look alike; `least` is the
-    smallest syllable ROUGE-L of a near-duplicate. Beside the fingerprints 17 bytes a row stay, and 16 for every pair that
-    looks alike.
+    smallest syllable ROUGE-L of a near-duplicate. Beside the fingerprints 17 bytes a row stay, and 16 for every pair
+    that looks alike.
     """
     order = np.arange(len(prints)) if order is None else order
     of = np.full(len(prints), -1, np.int64)
@@ -170,24 +170,33 @@ def _pairs(keys: Keys, rows: Places, part: npt.NDArray[np.uint64]) -> npt.NDArra
     once = np.ones(len(part), bool)
     once[1:] = (found[1:] != found[:-1]) | (ranks[1:] != ranks[:-1])
     found, ranks, places = found[once], ranks[once], places[once]
-    _by_likeness(found, ranks, places, keys, rows)
+    crowded = _by_likeness(found, ranks, places, keys, rows)
     pairs = []
     for step in range(1, min(WINDOW, len(found) - 1) + 1):
-        alike = np.flatnonzero(found[step:] == found[:-step])
+        alike = found[step:] == found[:-step]
+        if step > CROWD:
+            alike &= ~crowded[step:]
+        alike = np.flatnonzero(alike)
         one, other = ranks[alike], ranks[alike + step]
         low, high = np.minimum(one, other).astype(np.uint64), np.maximum(one, other).astype(np.uint64)
         pairs.append(high << np.uint64(32) | low)
     return np.concatenate(pairs) if pairs else np.empty(0, np.uint64)
 
 
-def _by_likeness(found: npt.NDArray[np.uint64], ranks: Places, places: Places, keys: Keys, rows: Places) -> None:
-    """Where more rows share a key than a window holds, bring those together that share the next one, too; in place."""
-    crowded = np.flatnonzero(found[WINDOW:] == found[:-WINDOW]) if len(found) > WINDOW else np.empty(0, np.int64)
-    if not len(crowded):
-        return
+def _by_likeness(
+    found: npt.NDArray[np.uint64], ranks: Places, places: Places, keys: Keys, rows: Places
+) -> npt.NDArray[np.bool_]:
+    """Where more rows share a key than a window holds, bring those together that share the next ones, too; in place.
+
+    Returns which places are in such a crowd.
+    """
     inside = np.zeros(len(found), bool)
+    if len(found) <= WINDOW:
+        return inside
+    full = np.flatnonzero(found[WINDOW:] == found[:-WINDOW])
     for step in range(WINDOW + 1):
-        inside[crowded + step] = True
+        inside[full + step] = True
     at = np.flatnonzero(inside)
-    following = keys[rows[ranks[at]], (places[at] + 1) % keys.shape[1]]
-    ranks[at] = ranks[at[np.lexsort((ranks[at], following, found[at]))]]
+    following = [keys[rows[ranks[at]], (places[at] + step) % keys.shape[1]] for step in (3, 2, 1)]
+    ranks[at] = ranks[at[np.lexsort((ranks[at], *following, found[at]))]]
+    return inside

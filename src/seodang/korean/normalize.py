@@ -4,7 +4,8 @@ Unicode normalisation (UAX #15) is applied to Hangul and to combining marks only
 compatibility Hanja of KS X 1001 (U+F900-FA0B), and NFKC would turn ㅋㅋ into U+110F, ㈜ into (주) and ① into 1.
 Syllables with an old letter stay as they are: KS X 1026-1 forbids composing a part of them.
 
-Fenced code, inline code and LaTeX are left alone, but for line ends. To add a repair: one entry in `REPAIRS`.
+Fenced code, inline code and LaTeX are left alone, but for line ends and halves of surrogate pairs.
+To add a repair: one entry in `REPAIRS`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from html.entities import html5
 
 from seodang.korean import mojibake
@@ -34,7 +36,7 @@ _JOINERS = "\u200c\u200d"
 # What a joiner has a meaning beside: emoji and their modifiers, Hebrew, Arabic, the scripts of India.
 _JOINED = "\u0590-\u0dff\u2190-\u2bff\ufe0f\U0001f000-\U0001faff"
 _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdfd]")
-_CONTROL = "\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufdd0-\ufdef\ufff9-\ufffb\ufffe\uffff"
+_CONTROL = "\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ufdd0-\ufdef\ufff9-\ufffb\ufffe\uffff"
 _PRIVATE = "\ue000-\uf8ff\U000f0000-\U0010fffd"
 # Hanyang's letters of old Hangul; inside of a word they are text, beside one they are mostly icons of web fonts.
 _HANYANG = re.compile("[\ue0bc-\uefff\uf100-\uf8ff]")
@@ -59,8 +61,14 @@ def _nfc(match: re.Match[str]) -> str:
     return unicodedata.normalize("NFC", match[0])
 
 
+# asked for every place of a text, answered once for it
+@lru_cache(8)
+def _holds(form: re.Pattern[str], text: str) -> bool:
+    return form.search(text) is not None
+
+
 def _unescaped(match: re.Match[str]) -> str:
-    if _ABOUT_ENTITIES.search(match.string):
+    if _holds(_ABOUT_ENTITIES, match.string):
         return match[0]
     if match[1].startswith("#"):
         plain = html.unescape(f"&{match[1]};")
@@ -75,7 +83,7 @@ def _around(match: re.Match[str]) -> tuple[str, str]:
 
 def _no_zero_width(match: re.Match[str]) -> str:
     keeps = match[0] in "\u200e\u200f\u202a\u202b\u202c\u2066\u2067\u2068\u2069"
-    return match[0] if keeps and _RIGHT_TO_LEFT.search(match.string) else ""
+    return match[0] if keeps and _holds(_RIGHT_TO_LEFT, match.string) else ""
 
 
 def _no_private_use(match: re.Match[str]) -> str:
@@ -114,6 +122,8 @@ class Repair:
 
 REPAIRS = (
     Repair("line_end", _LINE_ENDS, re.compile(rf"\r\n?|[{_LINE_ENDS}]"), "\n"),
+    # half of a surrogate pair cannot be written as UTF-8
+    Repair("control", "\ud800-\udfff", re.compile("[\ud800-\udfff]"), ""),
     Repair("html_entity", "&", re.compile(r"&(?:amp;)*(#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z]\w{1,31});"), _unescaped),
     Repair("space", _SPACES, re.compile(f"[{_SPACES}]"), " "),
     Repair("zero_width", _ZERO_WIDTH, re.compile(f"[{_ZERO_WIDTH}]"), _no_zero_width),
@@ -149,7 +159,7 @@ REPAIRS = (
 )
 """In the order in which they are made; they are made again until nothing changes any more."""
 
-_LINE_END, *_IN_PROSE = REPAIRS
+_EVERYWHERE, _IN_PROSE = REPAIRS[:2], REPAIRS[2:]
 _NEEDS = {repair.needs: re.compile(f"[{repair.needs}]") for repair in REPAIRS}
 _MOJIBAKE = re.compile(f"[{mojibake.SUSPICIOUS}]")
 _SUSPECT = re.compile("[" + "".join(_NEEDS) + mojibake.SUSPICIOUS + "]")
@@ -179,9 +189,8 @@ def _pass(text: str, found: str, counts: dict[str, int]) -> str:
     # first, because the line end U+0085 may be a byte of it
     if _MOJIBAKE.search(found) and mojibake.mend(CODE.sub(" ", text))[1]:
         text, times = mojibake.mend(text)
-        counts["mojibake"] = counts.get("mojibake", 0) + times
-    if _NEEDS[_LINE_END.needs].search(found):
-        text = _apply(_LINE_END, text, counts)
+        counts |= {"mojibake": counts.get("mojibake", 0) + times} if times else {}
+    text = _repaired([repair for repair in _EVERYWHERE if _NEEDS[repair.needs].search(found)], text, counts)
     needed = [repair for repair in _IN_PROSE if _NEEDS[repair.needs].search(found)]
     if not needed:
         return text

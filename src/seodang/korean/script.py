@@ -20,7 +20,8 @@ _LATIN = re.compile(
 _CODE = (
     r"```.*?(?:```|\Z)"  # fenced code
     r"|`[^`\n]+`"  # inline code
-    r"|\$\$.{1,4000}?\$\$|\\\[.{1,4000}?\\\]|\\\(.{1,4000}?\\\)|\$[^$\n]*[\\^_{=][^$\n]*\$"  # LaTeX; a price in $ is prose
+    r"|\$\$.{1,4000}?\$\$|\\\[.{1,4000}?\\\]|\\\(.{1,4000}?\\\)"  # LaTeX
+    r"|\$[^$\n]*[\\^_{=][^$\n]*\$"  # the same within a line; a plain price in dollars is prose
 )
 CODE = re.compile(_CODE, re.DOTALL)
 """Fenced code, inline code and LaTeX. A formula is bounded, so that openings without an end cost no quadratic time."""
