@@ -53,7 +53,7 @@ def test_every_key_of_a_stage_is_there(sections: dict[str, str], stage: str) -> 
         ("sft", "adapter.lora_dropout", "number ≥ 0, < 1", "`0.0`"),
         ("sft", "adapter", "kind `lora`, `full`, or null", "unset"),
         ("sft", "adapter.target_modules", "text or list of text", "`all-linear`"),
-        ("sft", "data.over_length", "`drop`, `error`", "`drop`"),
+        ("sft", "data.over_length", "`drop`, `truncate_prompt`, `split_turns`, `error`", "`drop`"),
         ("sft", "model", "keys below", "**required**"),
         ("sft", "training.learning_rate", "number > 0", "`0.0002`"),
         ("dpo", "training.learning_rate", "number > 0", "`5.0e-06`"),
