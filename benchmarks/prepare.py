@@ -16,7 +16,6 @@ import csv
 import datetime
 import hashlib
 import json
-import os
 import random
 import re
 import subprocess
@@ -27,7 +26,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from seodang.data.filters import Filter
 from seodang.machine import git_state, hardware, versions
 from seodang.tasks.text import document
 

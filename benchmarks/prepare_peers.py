@@ -30,8 +30,12 @@ _HANGUL, _LETTER = re.compile("[가-힣ㄱ-ㅎㅏ-ㅣ]"), re.compile(r"[^\W\d_]"
 def datatrove(source: Path, folder: Path, language: str) -> None:
     """Run the pipeline of datatrove; prints its seconds and how many rows are left. Needs no package of ours."""
     from datatrove.executor import LocalPipelineExecutor
-    from datatrove.pipeline.dedup import MinhashDedupBuckets, MinhashDedupCluster, MinhashDedupFilter
-    from datatrove.pipeline.dedup import MinhashDedupSignature
+    from datatrove.pipeline.dedup import (
+        MinhashDedupBuckets,
+        MinhashDedupCluster,
+        MinhashDedupFilter,
+        MinhashDedupSignature,
+    )
     from datatrove.pipeline.filters import GopherRepetitionFilter, LambdaFilter, RegexFilter
     from datatrove.pipeline.formatters import FTFYFormatter, PIIFormatter
     from datatrove.pipeline.readers import JsonlReader

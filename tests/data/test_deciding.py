@@ -14,7 +14,7 @@ from seodang.recipe import Prepare
 from seodang.runs import Run
 
 Row = dict[str, Any]
-FRUITS = "사과 배 감 귤 포도 참외 수박 자두 살구 앵두 대추 밤 호두 딸기 복숭아 매실 오미자 유자 석류 무화과".split()
+FRUITS = ["사과", "배", "감", "귤", "포도", "참외", "수박", "자두", "살구", "앵두", "대추", "밤", "호두", "딸기", "복숭아", "매실", "오미자", "유자", "석류", "무화과"]
 
 
 def row(number: int, **more: Any) -> Row:

@@ -28,7 +28,7 @@ OUTPUTS = (runs.TRAIN, runs.EVAL, runs.DROPPED)
 def recipe(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Two files of rows, among them broken, empty, repeated and nearly repeated ones."""
     folder, draw = tmp_path_factory.mktemp("rows"), random.Random(0)
-    words = "바람 구름 나무 강물 마을 아침 저녁 이야기 노래 편지 사진 시장 바다 산길 학교".split()
+    words = ["바람", "구름", "나무", "강물", "마을", "아침", "저녁", "이야기", "노래", "편지", "사진", "시장", "바다", "산길", "학교"]
     for name in ("a.jsonl", "b.jsonl"):
         lines = []
         for number in range(2000):

@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-TOOL = Path(__file__).resolve().parents[2] / "tools" / "datasets.py"
+TOOL = Path(__file__).resolve().parents[2] / "tools" / "dataset_page.py"
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 """Write docs/datasets.md, the public Korean sets that are read: shape, format, licence, and how sure that is.
 
-python tools/datasets.py            write it
-python tools/datasets.py --check    end with 1 where the file is not what the tables say
+python tools/dataset_page.py            write it
+python tools/dataset_page.py --check    end with 1 where the file is not what the tables say
 
 The sets and their shapes are those of tests/fixtures/datasets, whose rows a test reads; licences are those of
 data_sets/known.yaml.
@@ -24,7 +24,7 @@ FIXTURES = ROOT / "tests" / "fixtures" / "datasets"
 HEAD = """\
 # Public Korean sets
 
-<!-- Made by tools/datasets.py from tests/fixtures/datasets and data_sets/known.yaml; then `make generated`. -->
+<!-- Made by tools/dataset_page.py from tests/fixtures/datasets and data_sets/known.yaml; then `make generated`. -->
 
 What `format: auto` makes of {count} public sets. The first {tutorial} are those of the tutorial
 LEE-hyeon0771/instruction_dataset; preference sets and others follow. Each has a fixture of rows written for it, which
