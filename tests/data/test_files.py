@@ -101,10 +101,10 @@ def test_a_name_with_brackets_is_a_file_first(tmp_path: Path) -> None:
 
 
 PACKED = [
-    ("a.jsonl.gz", gzip.compress(LINE * 3), ("gzip",)),
-    ("a.jsonl.gz", gzip.compress(LINE) + gzip.compress(LINE * 2), ("gzip",)),
+    ("a.jsonl.gz", gzip.compress(LINE * 3, mtime=0), ("gzip",)),
+    ("a.jsonl.gz", gzip.compress(LINE, mtime=0) + gzip.compress(LINE * 2, mtime=0), ("gzip",)),
     ("a.zst", bytes(pyarrow.Codec("zstd").compress(LINE * 3, asbytes=True)), ("zstd",)),
-    ("a.jsonl", gzip.compress(LINE * 3), ("gzip",)),
+    ("a.jsonl", gzip.compress(LINE * 3, mtime=0), ("gzip",)),
 ]
 
 
@@ -140,7 +140,7 @@ def test_entry_names_without_a_flag(name: str, encoding: str) -> None:
 
 
 def test_an_archive_in_an_archive_and_compressed_files_in_it(tmp_path: Path) -> None:
-    inner = zipped(tmp_path / "inner.zip", {"b.jsonl": LINE, "c.jsonl.gz": gzip.compress(LINE)}).read_bytes()
+    inner = zipped(tmp_path / "inner.zip", {"b.jsonl": LINE, "c.jsonl.gz": gzip.compress(LINE, mtime=0)}).read_bytes()
     path = zipped(tmp_path / "outer.zip", {"z/inner.zip": inner, "a.jsonl": LINE})
     places = ["outer.zip/a.jsonl:1", "outer.zip/z/inner.zip/b.jsonl:1", "outer.zip/z/inner.zip/c.jsonl.gz:1"]
     assert [place for _, place in read_rows(path)] == places

@@ -246,8 +246,8 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
 DAMAGED = [
     # (bytes, how many rows are read before, what is said of the rest)
-    (gzip.compress(LINES.encode() * 500)[:-20], "after this place the file is damaged or cut off"),
-    (gzip.compress(LINES.encode() * 500)[:-4] + b"oops", "after this place the file is damaged or cut off"),
+    (gzip.compress(LINES.encode() * 500, mtime=0)[:-20], "after this place the file is damaged or cut off"),
+    (gzip.compress(LINES.encode() * 500, mtime=0)[:-4] + b"oops", "after this place the file is damaged or cut off"),
 ]
 
 

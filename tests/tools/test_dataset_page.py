@@ -13,7 +13,7 @@ TOOL = Path(__file__).resolve().parents[2] / "tools" / "dataset_page.py"
 
 @pytest.fixture(scope="module")
 def tool(load_tool: Callable[[str], ModuleType]) -> ModuleType:
-    return load_tool("datasets")
+    return load_tool("dataset_page")
 
 
 def test_every_set_has_a_line(tool: ModuleType) -> None:

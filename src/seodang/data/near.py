@@ -21,8 +21,8 @@ from seodang.data.fingerprints import Keys, Prints
 Keep = Literal["first", "longest", "priority"]
 Places = npt.NDArray[np.int64]
 
-WINDOW, CROWD = 8, 2
-"""A row meets so many neighbours among those that share a key; in a crowd of more, only so many of those most like it."""
+WINDOW, CROWD = 8, 1
+"""A row meets so many neighbours among those that share a key; in a crowd of more, only so many, the most like it."""
 TRIES = 8
 """A row's text is compared with at most so many others, those with the most keys in common first."""
 _PART = 1 << 21

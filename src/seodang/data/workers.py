@@ -124,5 +124,8 @@ def serve() -> None:
             answer = function(batch), None
         except Exception as error:
             answer = None, error
-        pickle.dump(answer, answers, pickle.HIGHEST_PROTOCOL)
-        answers.flush()
+        try:
+            pickle.dump(answer, answers, pickle.HIGHEST_PROTOCOL)
+            answers.flush()
+        except BrokenPipeError:  # who asked is gone, and nobody is left to tell; not even buffers can be written out
+            os._exit(1)
