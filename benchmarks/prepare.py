@@ -3,9 +3,9 @@
     python benchmarks/prepare.py [--data FOLDER] [--rows 100000] [--memory 100000 1000000] [--processes 1 2]
 
 The rows are those of public Korean instruction sets in FOLDER (kullm_style_*.jsonl, preference_mk4.jsonl,
-chatbot_data.csv), repeated with variation: answers are made of the sentences of two, one row in fifty is repeated and
-one in fifty nearly so. Without FOLDER they are made of the starter's text. All filters are asked, duplicates are looked
-for exactly and nearly. Memory is the peak of `prepare` and its workers together; bytes per row are the difference of two
+chatbot_data.csv), repeated with variation: answers are made of the sentences of two; a row in fifty is repeated, and a
+row in fifty nearly so. Without FOLDER they are the starter's text. All filters are asked; duplicates are looked for
+exactly and nearly. Memory is the peak of `prepare` and its workers together; bytes per row are the difference of two
 peaks by the difference of their rows. Prints a table and writes benchmarks/results/<date>-prepare.json.
 """
 
@@ -16,6 +16,7 @@ import csv
 import datetime
 import hashlib
 import json
+import os
 import random
 import re
 import subprocess
@@ -46,7 +47,9 @@ def public_rows(folder: Path) -> list[tuple[str, str]]:
     for name in ("kullm_style_conversation.jsonl", "kullm_style_evol.jsonl", "preference_mk4.jsonl"):
         for line in (folder / name).read_text(encoding="utf-8").splitlines():
             row = json.loads(line)
-            found.append((row.get("instruction") or row.get("prompt") or "", row.get("output") or row.get("chosen") or ""))
+            found.append(
+                (row.get("instruction") or row.get("prompt") or "", row.get("output") or row.get("chosen") or "")
+            )
     with (folder / "chatbot_data.csv").open(encoding="utf-8", newline="") as file:
         found += [(row["Q"], row["A"]) for row in csv.DictReader(file)]
     return [(question, answer) for question, answer in found if question and answer]
@@ -67,7 +70,7 @@ def varied(rows: list[tuple[str, str]], count: int) -> Iterator[dict[str, str]]:
             yield last
             continue
         if kind < 0.04:
-            yield last | {"output": last["output"].replace(" ", "  ", 1) + " "}
+            yield last | {"output": last["output"].replace("을 ", " ", 1).replace(" ", "  ", 1)}
             continue
         (question, one), (_, other) = draw.choice(rows), draw.choice(rows)
         pieces = [piece for piece in _SENTENCE.split(one) + _SENTENCE.split(other) if piece.strip()]
@@ -84,19 +87,19 @@ def write_rows(path: Path, rows: Iterator[dict[str, str]]) -> Path:
 
 
 def prepare(folder: Path, source: Path, processes: int) -> dict[str, Any]:
-    """`seodang run` of a recipe in a fresh process: seconds, peak MiB of it and its workers, report, hash of the bytes."""
+    """A recipe in a fresh process: seconds, peak MiB of it and its workers, the ledger, a hash of the bytes written."""
     name = f"{source.stem}-{processes}"
     recipe = {"stage": "prepare", "sources": [{"path": str(source)}], "filters": FILTERS, "processes": processes}
     path = folder / f"{name}.yaml"
     path.write_text(json.dumps(recipe | {"output_dir": f"runs/{name}"}), encoding="utf-8")
     start = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, "-c", _RUN, str(path)], cwd=folder, stdout=subprocess.DEVNULL
-    )
-    peak = 0.0
-    while process.poll() is None:
+    process = subprocess.Popen([sys.executable, "-c", _RUN, str(path)], cwd=folder, stdout=subprocess.DEVNULL)
+    peak, ended = 0.0, 0
+    while not ended:
         peak = max(peak, sum(map(resident, family(process.pid))))
         time.sleep(0.1)
+        ended, status, used = os.wait4(process.pid, os.WNOHANG)
+    process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise RuntimeError(f"prepare ended with {process.returncode}")
     seconds = time.perf_counter() - start
@@ -107,6 +110,7 @@ def prepare(folder: Path, source: Path, processes: int) -> dict[str, Any]:
     return {
         "processes": processes,
         "wall_s": round(seconds, 1),
+        "cpu_s": round(used.ru_utime + used.ru_stime, 1),
         "rows_per_s": round(report["rows"]["read"] / seconds),
         "peak_mib": round(peak, 1),
         "rows": report["rows"],
@@ -152,7 +156,8 @@ def measure(folder: Path, rows: list[tuple[str, str]], count: int, processes: li
         found.append(one)
         print(
             f"{count:>9,} rows {size / 2**20:>7.1f} MiB  {number} processes {one['wall_s']:>7.1f} s "
-            f"{one['rows_per_s']:>7,} rows/s  peak {one['peak_mib']:>7.1f} MiB  {one['sha256']}  {one['rows']['dropped']}",
+            f"{one['cpu_s']:>7.1f} s cpu {one['rows_per_s']:>7,} rows/s  peak {one['peak_mib']:>7.1f} MiB  "
+            f"{one['sha256']}  {one['rows']['dropped']}",
             flush=True,
         )
     return found

@@ -3,10 +3,10 @@
     python benchmarks/study_prepare.py [--rates 0.1 0.3 0.5] [--seeds 1 2 3] [--tokens 120000]
 
 The rows are the packaged quickstart's seed tasks, the model is the packaged starter, and the loss is that on the
-quickstart's held-out rows, which stay clean. Into a share of the rows defects are planted as public sets have them. The
-raw arm trains on what this gives, the prepared arm on what `prepare` makes of it, the clean arm on the rows before.
-Every arm sees the same number of tokens: rows are repeated in a new order until they are reached. Differences are paired
-by seed; the interval is that of Student's t at 95 %. Writes benchmarks/results/<date>-study-prepare.json.
+quickstart's held-out rows, which stay clean. Into a share of the rows defects are planted as public sets have them.
+The raw arm trains on what this gives, the prepared arm on what `prepare` makes of it, the clean arm on the rows before.
+Every arm sees the same number of tokens: rows are repeated in a new order until they are reached. Differences are
+paired by seed; the interval is that of Student's t at 95 %. Writes benchmarks/results/<date>-study-prepare.json.
 """
 
 from __future__ import annotations
@@ -106,7 +106,9 @@ def trained(folder: Path, rows: Sequence[Row], held: Path, seed: int) -> float:
         "stage": "sft", "model": {"name_or_path": STARTER}, "template": "koalpaca", "seed": seed,
         "data": {"train": str(write_lines(folder / "train.jsonl", rows)), "eval": str(held), "max_length": 320},
         "adapter": {"kind": "lora", "r": 32, "lora_alpha": 64},
-        "training": {"num_train_epochs": 1, "per_device_train_batch_size": 16, "learning_rate": 2e-3, "eval_steps": 1.0},
+        "training": {
+            "num_train_epochs": 1, "per_device_train_batch_size": 16, "learning_rate": 2e-3, "eval_steps": 1.0,
+        },
         "output_dir": str(folder / "sft"),
     }  # fmt: skip
     metrics = run_recipe(from_dict(recipe)).report["metrics"]

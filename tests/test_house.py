@@ -23,6 +23,8 @@ HEAVY = ("torch", "trl", "peft", "datasets", "accelerate", "bitsandbytes")
 NO_ROOM_FOR = {"utils", "common", "helpers", "base", "misc", "manager", "core"}
 
 WHOLE = {
+    "test_killed.py",
+    "test_planted.py",
     "test_golden_templates.py",
     "test_house.py",
     "test_notebook.py",

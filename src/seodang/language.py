@@ -101,7 +101,7 @@ def read_words(name: str) -> dict[str, dict[str, str]]:
 
 
 def words_path(name: str) -> Path | None:
-    """Where the file of words `name` lies, None where there is none: in the package, as the wheel has it, or at the root of a source tree."""
+    """Where the file of words `name` lies, or None: in the package, as the wheel has it, or in a source tree's root."""
     package = Path(str(files("seodang")))
     roots = [package, *([package.parent.parent] if package.parent.name == "src" else [])]
     return next((path for root in roots if (path := root / WORDS / f"{name}.yaml").is_file()), None)

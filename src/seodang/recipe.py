@@ -156,7 +156,7 @@ class Prepare(Stage):
     allow_licenses: tuple[str, ...] | None = None
     """Rows under another licence than these are dropped as `license`; sets that state none are under `unknown`."""
     processes: int | None = Field(None, ge=1)
-    """How many processes repair and judge; `null` is one for each processor, at most 8. The rows written are the same."""
+    """How many processes repair and judge; `null` is one for each processor, at most 8. The rows are the same."""
     shuffle_answers: bool = False
     """A control: the training conversations exchange their last answers, so that form is all there is to learn
     (Hewitt and Liang 2019, arXiv:1909.03368)."""

@@ -14,7 +14,28 @@ from seodang.recipe import Prepare
 from seodang.runs import Run
 
 Row = dict[str, Any]
-FRUITS = ["사과", "배", "감", "귤", "포도", "참외", "수박", "자두", "살구", "앵두", "대추", "밤", "호두", "딸기", "복숭아", "매실", "오미자", "유자", "석류", "무화과"]
+FRUITS = [
+    "사과",
+    "배",
+    "감",
+    "귤",
+    "포도",
+    "참외",
+    "수박",
+    "자두",
+    "살구",
+    "앵두",
+    "대추",
+    "밤",
+    "호두",
+    "딸기",
+    "복숭아",
+    "매실",
+    "오미자",
+    "유자",
+    "석류",
+    "무화과",
+]
 
 
 def row(number: int, **more: Any) -> Row:
@@ -36,7 +57,9 @@ def done(folder: Path, *sources: Row, **more: Any) -> tuple[Row, dict[str, list[
 
 
 def reasons(rows: list[Row]) -> dict[str, str]:
-    return {one["source"]: f"{one['reason']} {one.get('duplicate_of') or one.get('question', '')}".rstrip() for one in rows}
+    return {
+        one["source"]: f"{one['reason']} {one.get('duplicate_of') or one.get('question', '')}".rstrip() for one in rows
+    }
 
 
 SHORT = {"instruction": "물은 몇 도에서 끓나요?", "output": "백 도에서 끓습니다."}
@@ -72,13 +95,19 @@ def test_rows_that_an_evaluation_asks(tmp_path: Path) -> None:
     asked = source(tmp_path, "eval.jsonl", [{"instruction": "물은 몇 도에서 끓나요", "output": "백 도"}])["path"]
     rows = [row(1), SHORT, SHORT, row(2)]
     _, files = done(tmp_path, source(tmp_path, "a.jsonl", rows), decontaminate={"files": [asked]})
-    assert reasons(files[runs.DROPPED]) == {"a.jsonl:2": "in_evaluation eval.jsonl:1", "a.jsonl:3": "duplicate a.jsonl:2"}
+    assert reasons(files[runs.DROPPED]) == {
+        "a.jsonl:2": "in_evaluation eval.jsonl:1",
+        "a.jsonl:3": "duplicate a.jsonl:2",
+    }
 
 
 def test_what_nearly_asks_the_same_is_held_out_together(tmp_path: Path) -> None:
     asks = [f"상자 안에서 {one} 옆에 놓인 {other} 몇 개 있나요?" for one in FRUITS for other in FRUITS]
     rows = [{"instruction": ask, "output": f"{at}개입니다."} for at, ask in enumerate(asks)]
-    alike = [{"instruction": ask.replace("있나요", "있습니까"), "output": f"창고까지 세면 {at + 7}개예요."} for at, ask in enumerate(asks)]
+    alike = [
+        {"instruction": ask.replace("있나요", "있습니까"), "output": f"창고까지 세면 {at + 7}개예요."}
+        for at, ask in enumerate(asks)
+    ]
     parted, held = [], set()
     for near in (True, False):
         _, files = done(tmp_path, source(tmp_path, "a.jsonl", rows + alike), eval=0.1, dedup={"near": near})

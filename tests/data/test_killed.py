@@ -28,7 +28,23 @@ OUTPUTS = (runs.TRAIN, runs.EVAL, runs.DROPPED)
 def recipe(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Two files of rows, among them broken, empty, repeated and nearly repeated ones."""
     folder, draw = tmp_path_factory.mktemp("rows"), random.Random(0)
-    words = ["바람", "구름", "나무", "강물", "마을", "아침", "저녁", "이야기", "노래", "편지", "사진", "시장", "바다", "산길", "학교"]
+    words = [
+        "바람",
+        "구름",
+        "나무",
+        "강물",
+        "마을",
+        "아침",
+        "저녁",
+        "이야기",
+        "노래",
+        "편지",
+        "사진",
+        "시장",
+        "바다",
+        "산길",
+        "학교",
+    ]
     for name in ("a.jsonl", "b.jsonl"):
         lines = []
         for number in range(2000):
@@ -74,7 +90,9 @@ def killed(process: subprocess.Popen[bytes], folder: Path, moment: int) -> bool:
 @pytest.mark.slow
 def test_killed_at_random_moments(tmp_path: Path, recipe: dict[str, Any]) -> None:
     whole = finished(tmp_path / "whole", recipe)
-    assert {name: data.count(b"\n") > 20 for name, data in whole.items() if name in OUTPUTS} == dict.fromkeys(OUTPUTS, True)
+    assert {name: data.count(b"\n") > 20 for name, data in whole.items() if name in OUTPUTS} == dict.fromkeys(
+        OUTPUTS, True
+    )
     draw, kills, size = random.Random(20261121), 0, sum(len(whole[name]) for name in OUTPUTS)
     for attempt in range(3):
         folder, moments = tmp_path / f"killed-{attempt}", sorted(draw.randrange(2 * size) for _ in range(3))

@@ -21,8 +21,52 @@ from seodang.data.prepare import run
 from seodang.recipe import Prepare
 from seodang.runs import Run
 
-CITIES = ["서울", "부산", "대구", "인천", "광주", "대전", "울산", "수원", "춘천", "강릉", "원주", "청주", "충주", "공주", "부여", "전주", "군산", "남원", "목포", "순천", "여수", "안동", "경주", "진주"]
-SIGHTS = ["시장", "산책길", "박물관", "공원", "식당", "도서관", "온천", "숲", "골목", "궁궐", "미술관", "서점", "찻집", "성곽", "들판", "바닷길", "절", "정원"]
+CITIES = [
+    "서울",
+    "부산",
+    "대구",
+    "인천",
+    "광주",
+    "대전",
+    "울산",
+    "수원",
+    "춘천",
+    "강릉",
+    "원주",
+    "청주",
+    "충주",
+    "공주",
+    "부여",
+    "전주",
+    "군산",
+    "남원",
+    "목포",
+    "순천",
+    "여수",
+    "안동",
+    "경주",
+    "진주",
+]
+SIGHTS = [
+    "시장",
+    "산책길",
+    "박물관",
+    "공원",
+    "식당",
+    "도서관",
+    "온천",
+    "숲",
+    "골목",
+    "궁궐",
+    "미술관",
+    "서점",
+    "찻집",
+    "성곽",
+    "들판",
+    "바닷길",
+    "절",
+    "정원",
+]
 TRAITS = ["조용한", "넓은", "아담한", "오래된", "깨끗한", "붐비는", "한적한", "소박한", "화려한", "이름난", "아늑한"]
 FILTERS = [
     "empty", "leftover", "prompt_equals_answer", "broken", "repeated", "hangul_share", "untranslated", "refusal",
@@ -197,7 +241,9 @@ def line_of(row: Any) -> bytes:
     if isinstance(row, str):
         return row.encode()
     text = json.dumps(row, ensure_ascii=False)
-    return (text if text.isprintable() or not any("\ud800" <= c <= "\udfff" for c in text) else json.dumps(row)).encode()
+    return (
+        text if text.isprintable() or not any("\ud800" <= c <= "\udfff" for c in text) else json.dumps(row)
+    ).encode()
 
 
 def written(row: Row) -> list[dict[str, Any]]:

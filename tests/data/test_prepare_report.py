@@ -62,7 +62,10 @@ def test_rows_keep_their_lineage_through_a_second_run(tmp_path: Path) -> None:
     again = tmp_path / "again"
     again.mkdir()
     report = done(again, {"run": str(tmp_path / "run")})
-    assert [(one["name"], one["license"]) for one in report["licenses"]] == [("klue/klue", "cc-by-sa-4.0"), ("", "unknown")]
+    assert [(one["name"], one["license"]) for one in report["licenses"]] == [
+        ("klue/klue", "cc-by-sa-4.0"),
+        ("", "unknown"),
+    ]
     one, two = ((folder / "run" / runs.TRAIN).read_bytes() for folder in (tmp_path, again))
     assert one == two
 
@@ -98,6 +101,14 @@ def test_every_reason_is_shown_with_its_first_rows(tmp_path: Path) -> None:
     page = render("run", json.loads(runs.dump_json(report)), {"stage": "prepare"}, [], "")
     assert "duplicate of: a.jsonl:1" in page
     assert "a.jsonl:2" in page
+
+
+def test_prompts_with_several_answers_are_shown(tmp_path: Path) -> None:
+    rows = [row(1), row(2), row(1, output="하나도 모르겠어요."), row(3), row(2), row(1, output="틀린 답입니다.")]
+    report = done(tmp_path, source(tmp_path, "a.jsonl", rows))
+    assert report["metrics"]["prompts_with_several_answers"] == 1
+    shown = report["samples"]["prompts_with_several_answers"]
+    assert [one["source"] for one in shown] == ["a.jsonl:1", "a.jsonl:3", "a.jsonl:6"]
 
 
 def test_the_page_shows_terms_sets_and_bars(tmp_path: Path) -> None:

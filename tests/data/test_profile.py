@@ -28,7 +28,12 @@ MEASURED: list[tuple[Record, int, float | None, str]] = [
     (Conversation(talk("몇 시예요?", "세 시예요.", "고마워", "뭘요. 언제든 물어봐요.")), 19, 1.0, "haeyo"),
     (Conversation(talk("영어로?", "It is three.")), 12, 0.0, "none"),
     (Conversation(talk("몇 더하기 몇?", "3 + 5")), 5, None, "none"),
-    (Preference(talk("몇 시?"), (Message("assistant", "세 시 됐어."),), (Message("assistant", "모릅니다."),)), 7, 1.0, "hae"),
+    (
+        Preference(talk("몇 시?"), (Message("assistant", "세 시 됐어."),), (Message("assistant", "모릅니다."),)),
+        7,
+        1.0,
+        "hae",
+    ),
     (Prompt(talk("몇 시인지 알려 주세요.")), 13, 1.0, "haeyo"),
     (Text("서당은 마을의 학교였다."), 13, 1.0, "haera"),
     (Conversation(()), 0, None, "none"),
@@ -61,6 +66,6 @@ def test_every_row_is_in_the_histogram(lengths: dict[int, int]) -> None:
 
 
 def test_counts_by_share_and_level() -> None:
-    found = hangul_histogram([19, 19, 3, NO_LETTERS])
+    found = hangul_histogram({19: 2, 3: 1, NO_LETTERS: 1})
     assert (found["counts"][19], found["counts"][3], sum(found["counts"])) == (2, 1, 3)
-    assert level_counts([level("haeyo"), level("haeyo"), level("none")]) == {"haeyo": 2, "none": 1}
+    assert level_counts({level("haeyo"): 2, level("none"): 1}) == {"haeyo": 2, "none": 1}

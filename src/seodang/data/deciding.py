@@ -61,6 +61,17 @@ class Verdict:
         """How often a row is written."""
         return int(self.copies[kept])
 
+    def conflicts(self, prompts: Sequence[int], most: int) -> list[int]:
+        """Rows that answer a prompt which another kept row answers otherwise, for the first `most` such prompts."""
+        kept = np.flatnonzero(self.fate <= HELD_OUT)
+        _, first, group, count = np.unique(
+            np.asarray(prompts, np.uint64)[kept], return_index=True, return_inverse=True, return_counts=True
+        )
+        shared = np.flatnonzero(count > 1)
+        chosen = shared[np.argsort(first[shared])][:most]
+        found: list[int] = kept[np.isin(group, chosen)].tolist()
+        return found
+
     def trained(self) -> list[int]:
         """The rows of train.jsonl, once each."""
         found: list[int] = np.flatnonzero(self.fate == TRAINED).tolist()

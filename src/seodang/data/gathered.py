@@ -17,7 +17,7 @@ from typing import Any
 from seodang.data.batches import Judged
 from seodang.data.dedup import Part, spelt
 from seodang.data.fingerprints import Prints
-from seodang.data.formats import Known
+from seodang.data.formats import RowFormat
 from seodang.data.lineage import Lineage
 from seodang.data.spill import Spill
 from seodang.records import Record
@@ -99,7 +99,7 @@ class KeptRows:
 
     gathered: Gathered
     spill: Spill
-    format: Known
+    format: RowFormat
     """How the lines are written."""
 
     def line(self, kept: int) -> bytes:

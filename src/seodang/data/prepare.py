@@ -26,7 +26,7 @@ from seodang.data.formats import Messages, Pair, PromptOnly, Text
 from seodang.data.gathered import Gathered, KeptRows
 from seodang.data.judge import SAME_SIDES
 from seodang.data.lineage import Lineage
-from seodang.data.prepare_report import Counts, Tally, nothing_left, report, warnings
+from seodang.data.prepare_report import CONFLICTS, SAMPLES, Counts, Tally, clipped, nothing_left, report, warnings
 from seodang.data.reading import MALFORMED, UNREADABLE, Reading
 from seodang.data.spill import Spill
 from seodang.data.survey import named, open_source
@@ -77,6 +77,8 @@ def _written(recipe: Prepare, folder: Run, rows: KeptRows, tallies: list[Tally])
     verdict = decide(recipe, rows)
     answers = moved_answers(rows, verdict, recipe.seed) if recipe.shuffle_answers else {}
     counts = write(folder.path, rows, verdict, answers)
+    if conflicts := verdict.conflicts(rows.gathered.prompts, SAMPLES):
+        counts.samples[CONFLICTS] = [clipped(rows.row(kept)) for kept in conflicts[: 2 * SAMPLES]]
     for number, tally in enumerate(tallies):
         tally.ledger = counts.ledgers[number]
     if not counts.parts[runs.TRAIN]:

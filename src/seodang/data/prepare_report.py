@@ -19,6 +19,8 @@ from seodang.runs import EVAL, TRAIN, Ledger, counted
 
 SAMPLES, LONGEST = 3, 400
 """Rows shown for every reason, and characters shown of a text."""
+CONFLICTS = "prompts_with_several_answers"
+"""The metric, and the samples, of kept rows that answer one prompt otherwise."""
 FORBIDDEN = {
     "commercial": Phrase("commercial use"),
     "derivatives": Phrase("passing on changed rows"),
@@ -107,7 +109,7 @@ def report(tallies: Sequence[Tally], gathered: Gathered, counts: Counts) -> dict
         "eval": counts.parts[EVAL],
         **({"copies": counts.copies} if counts.copies else {}),
         "repairs": sum(repairs.values()),
-        "prompts_with_several_answers": sum(count > 1 for count in counts.prompts.values()),
+        CONFLICTS: sum(count > 1 for count in counts.prompts.values()),
     }
     return {
         "rows": total.close(),
@@ -144,7 +146,7 @@ def licenses(gathered: Gathered, counts: Counts) -> list[dict[str, Any]]:
 
 def warnings(recipe: Prepare, gathered: Gathered, counts: Counts) -> list[str]:
     """What is no error and yet to be known, a sentence each."""
-    found = []
+    found: list[str] = []
     if recipe.eval and not counts.parts[EVAL]:
         text = (
             "No row is held out: `eval: {share:g}` of {rows} rows chose none by the hash of their prompts, so nothing "

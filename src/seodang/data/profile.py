@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, get_args
 
 from seodang.data.filters.sides import taught
@@ -61,13 +60,11 @@ def length_histogram(lengths: Mapping[int, int]) -> dict[str, Any]:
     return {"edges": [width * at for at in range(bins + 1)], "counts": counts}
 
 
-def hangul_histogram(bins: Sequence[int]) -> dict[str, Any]:
-    """{"edges", "counts"} over shares of 0 to 1; texts without letters are left out."""
-    counted = Counter(bins)
-    return {"edges": [at / BINS for at in range(BINS + 1)], "counts": [counted[at] for at in range(BINS)]}
+def hangul_histogram(bins: Mapping[int, int]) -> dict[str, Any]:
+    """{"edges", "counts"} over shares of 0 to 1, of rows by `hangul_bin`; texts without letters are left out."""
+    return {"edges": [at / BINS for at in range(BINS + 1)], "counts": [bins.get(at, 0) for at in range(BINS)]}
 
 
-def level_counts(levels: Sequence[int]) -> dict[str, int]:
-    """Speech level → rows, without those that no row has."""
-    counted = Counter(levels)
-    return {name: counted[at] for at, name in enumerate(LEVELS) if counted[at]}
+def level_counts(levels: Mapping[int, int]) -> dict[str, int]:
+    """Speech level → rows, of rows by `level`, without those that no row has."""
+    return {name: levels[at] for at, name in enumerate(LEVELS) if levels.get(at)}

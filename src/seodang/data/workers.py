@@ -120,6 +120,7 @@ def serve() -> None:
             function, batch = pickle.load(calls)
         except EOFError:
             return
+        answer: tuple[Any, Exception | None]
         try:
             answer = function(batch), None
         except Exception as error:

@@ -32,7 +32,9 @@ LEDGERS = (("read", "kept", "dropped"), ("sent", "answered", "failed"), ("parsed
 BESIDE = frozenset({"counts", "intervals", "tasks", "n"})
 """What a model's metrics hold beside the metrics themselves."""
 NO_SAMPLE = {"prompt": "", "reference": ""}
-SHOWN_ELSEWHERE = frozenset({"rows", "metrics", "figures", "preview", "samples", "sources", "verdict", "licenses", "warnings"})
+SHOWN_ELSEWHERE = frozenset(
+    {"rows", "metrics", "figures", "preview", "samples", "sources", "verdict", "licenses", "warnings"}
+)
 
 
 def write_report(run_path: Path) -> Path:
@@ -79,7 +81,14 @@ def render(
 @lru_cache
 def _template() -> Template:
     made = environment()
-    filters: dict[str, Any] = {"number": number, "reason": reason, "share": share, "turns": _turns, "bars": _bars, "cause": _cause}
+    filters: dict[str, Any] = {
+        "number": number,
+        "reason": reason,
+        "share": share,
+        "turns": _turns,
+        "bars": _bars,
+        "cause": _cause,
+    }
     made.filters |= filters
     return made.get_template("report.html.j2")
 
