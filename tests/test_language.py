@@ -475,7 +475,7 @@ def test_inspect_speaks_korean(korean: None, tmp_path: Path, capsys: pytest.Capt
     (tmp_path / "rows.jsonl").write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows))
     cli(["inspect", str(tmp_path / "rows.jsonl")], standalone_mode=False)
     said = capsys.readouterr().out
-    assert "  담긴 꼴     JSON Lines(한 줄에 한 행): 첫 줄이 온전한 JSON 객체\n  인코딩      utf-8: " in said
+    assert "  파일 구조   JSON Lines(한 줄에 한 행): 첫 줄이 온전한 JSON 객체\n  인코딩      utf-8: " in said
     assert "\n  행          5\n" in said
     assert "  끝맺음      존댓말 5 (답변의 문장 끝맺음, 일부를 뽑아서 봄)" in said
     assert "결함\n  찾은 것 없음" in said
