@@ -23,12 +23,16 @@ HEAVY = ("torch", "trl", "peft", "datasets", "accelerate", "bitsandbytes")
 NO_ROOM_FOR = {"utils", "common", "helpers", "base", "misc", "manager", "core"}
 
 WHOLE = {
+    "test_killed.py",
+    "test_planted.py",
     "test_golden_templates.py",
     "test_house.py",
     "test_notebook.py",
     "test_packaging.py",
+    "test_public_sets.py",
     "test_readme.py",
     "test_trl_templates.py",
+    "test_tutorial_defects.py",
     "test_upstream.py",
     "test_whole_job.py",
 }

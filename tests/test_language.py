@@ -151,8 +151,8 @@ TEXT_AT = {
     "print": (0,), "__init__": (0,),
 }  # fmt: skip
 """Who takes a text that a user reads → at which places among the arguments."""
-APART = ("tasks", "korean")
-"""What checks packaged data or a program's own arguments; no user sees its errors."""
+APART = ("tasks",)
+"""What checks packaged data; no user sees its errors."""
 
 
 def has_words(text: str) -> bool:
@@ -239,12 +239,12 @@ MODULES = [path for path in sorted(SRC.rglob("*.py")) if path.relative_to(SRC).p
 def texts_of_tables() -> Iterator[tuple[str, str]]:
     """(where, text) of the texts that stand in tables, in the page's template and in the help of the verbs."""
     from seodang.cli import cli
-    from seodang.data.sources import _FAULTS
+    from seodang.data.json_rows import FAULTS
     from seodang.tuning.specs import upstream_fields
 
     for page in sorted((SRC / "reports").glob("*.j2")):
         yield from ((page.name, text) for text in re.findall(r'\bsay\("([^"]+)"', page.read_text(encoding="utf-8")))
-    yield from (("data/sources.py", text) for text in _FAULTS.values())
+    yield from (("data/json_rows.py", text) for text in FAULTS.values())
     yield from (("upstream_fields.json", text) for text in upstream_fields()["refused"].values())
     yield from (("cli.py", text) for text in helps(cli))
     yield "errors.py", "recipe"  # the default of RecipeError
@@ -348,13 +348,16 @@ def test_every_backticked_key_is_kept() -> None:
 
 
 def test_reasons_and_metrics_have_their_labels() -> None:
-    from seodang.data import filters, prepare, reading
+    from seodang.data import batches, deciding, filters, mixing, reading
+    from seodang.data.decontaminate import CONTAMINATED
     from seodang.evaluation.metrics import METRICS
     from seodang.self_instruct import completers, novelty, pairs, prompts
 
     kinds = [kind.model_fields["kind"].default for kind in get_args(get_args(filters.Filter)[0])]
     reasons = {kind for kind in kinds if kind not in ("length",)} | {"too_short", "too_long"}
-    reasons |= {reading.UNREADABLE, reading.MALFORMED, prepare.DUPLICATE, completers.TOO_LONG, completers.NOT_RECORDED}
+    reasons |= {reading.UNREADABLE, reading.MALFORMED, completers.TOO_LONG, completers.NOT_RECORDED}
+    reasons |= {deciding.DUPLICATE, deciding.NEAR_DUPLICATE, batches.LICENSE, CONTAMINATED, mixing.LEFT_OUT}
+    reasons |= {mixing.OVER_CAP}
     reasons |= {prompts.PARSE, prompts.TRUNCATED, prompts.LABEL_TWICE, prompts.NO_INSTRUCTION, prompts.NO_OUTPUT}
     reasons |= {pairs.NO_SCORE, pairs.NONE_STOPPED, pairs.SAME_TEXT, pairs.ALL_EQUAL, pairs.NO_MARGIN, pairs.OVER_MAX}
     reasons |= {pairs.NO_PROMPT, novelty.UNSCORABLE, novelty.NOT_NOVEL, *METRICS}
@@ -472,7 +475,8 @@ def test_inspect_speaks_korean(korean: None, tmp_path: Path, capsys: pytest.Capt
     (tmp_path / "rows.jsonl").write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows))
     cli(["inspect", str(tmp_path / "rows.jsonl")], standalone_mode=False)
     said = capsys.readouterr().out
-    assert "  담긴 꼴     JSON Lines(한 줄에 한 행), utf-8, LF\n  행          5\n" in said
+    assert "  파일 구조   JSON Lines(한 줄에 한 행): 첫 줄이 온전한 JSON 객체\n  인코딩      utf-8: " in said
+    assert "\n  행          5\n" in said
     assert "  끝맺음      존댓말 5 (답변의 문장 끝맺음, 일부를 뽑아서 봄)" in said
     assert "결함\n  찾은 것 없음" in said
 

@@ -175,7 +175,7 @@ def test_the_ledger_of_the_dirty_file_is_that_of_its_report(there: str) -> None:
         assert f"  {count} {reason}" in text
     for name, times in report["repairs"].items():
         assert f"{times} {name}" in text
-    assert "2 rows have several turns; every turn is kept." in text
+    assert "2 rows are conversations of several turns; every turn is kept." in text
 
 
 def test_a_repaired_row_is_shown_before_and_after(there: str) -> None:
@@ -244,7 +244,8 @@ def test_what_to_type_next_and_how_long_it_takes(there: str) -> None:
     text = " ".join(part(there, 9).split())
     assert "$ seodang init my.jsonl --model Qwen/Qwen3-0.6B" in text
     assert "$ seodang run recipes/my" in text
-    assert "For 200 rows of 300 tokens, read 3 times: about " in text
+    assert "For Qwen/Qwen3-0.6B and 200 rows of 300 tokens, read 3 times: about " in text
+    assert "$ seodang chat runs/quickstart/11-dpo" in text
     assert "All stages took " in text
 
 
@@ -336,6 +337,14 @@ def test_in_an_empty_folder_the_packaged_recipes_are_copied(tmp_path: Path, monk
     assert sorted(path.name for path in Path("recipes/quickstart").rglob("*") if path.is_file()) == names
     assert (tmp_path / "runs" / "quickstart" / "1-prepare-dirty" / "report.json").is_file()
     assert "The recipes now lie" not in shown()
+
+
+def test_where_nothing_can_be_written_is_a_paragraph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("recipes").write_text("a file, no folder", encoding="utf-8")
+    with pytest.raises(RunError, match="cannot be put into .*recipes.quickstart: .*Call it in a folder that can be"):
+        shown()
+    assert [path.name for path in tmp_path.iterdir()] == ["recipes"]
 
 
 def test_the_dirty_file_is_as_dirty_as_it_says() -> None:

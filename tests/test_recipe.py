@@ -67,7 +67,7 @@ REFUSED = [
         "training.extra: `learning_rate` is ours: write `training.l",
     ),
     ("prepare", {"sources": []}, "sources: "),
-    ("prepare", {"sources": [{"path": "a", "run": "b"}]}, "sources.0: give `path` or `run`, one of the two"),
+    ("prepare", {"sources": [{"path": "a", "run": "b"}]}, "sources.0: give one of `path`, `run` and `hub`"),
     ("prepare", {"sources": [{"path": "a", "format": "alpacca"}]}, "sources.0.format: unknown kind `alpacca`, did you"),
     ("pretrain", {"model": {"config": {}, "tokenizer": "t"}}, "model"),
     ("pairs", {"samples_per_prompt": 1}, "samples_per_prompt: must be greater than or equal to 2, got 1"),
@@ -126,3 +126,13 @@ def test_recipes_are_frozen() -> None:
 def test_every_metric_is_evaluated_by_default() -> None:
     recipe = from_dict({"stage": "evaluate"} | MINIMAL["evaluate"])
     assert recipe.metrics == tuple(METRICS)  # type: ignore[union-attr]
+
+
+def test_decontamination_of_whole_rows_compares_what_dedup_compares() -> None:
+    prepare = {"stage": "prepare", "sources": [{"path": "a.jsonl"}]}
+    whole = {"files": ["test.jsonl"], "on": "conversation"}
+    from_dict(prepare | {"decontaminate": whole})
+    for dedup in (None, {"on": "prompt"}, {"near": False}):
+        with pytest.raises(RecipeError, match=r"`decontaminate.on: conversation` compares what `dedup` compares"):
+            from_dict(prepare | {"decontaminate": whole, "dedup": dedup})
+        from_dict(prepare | {"decontaminate": whole | {"on": "prompt"}, "dedup": dedup})

@@ -10,6 +10,7 @@ import pytest
 
 from seodang import runs
 from seodang.errors import DataError, RunError, SeodangError
+from seodang.recipe import Prepare
 from seodang.recipe_file import load_recipe
 from seodang.workflow import (
     check_and_run,
@@ -198,3 +199,17 @@ def test_the_quick_hash_of_a_big_file_sees_its_ends_and_size(tmp_path: Path) -> 
     other = quick_hash(file, whole_below=1 << 20)
     assert one != other
     assert quick_hash(file) == runs.hash_file(file)
+
+
+@pytest.mark.parametrize("path", ["set", "set/**/*.jsonl", "set.zip"])
+def test_every_file_of_a_folder_is_an_input(tmp_path: Path, path: str) -> None:
+    import zipfile
+
+    (tmp_path / "set" / "deep").mkdir(parents=True)
+    for name in ("set/a.jsonl", "set/deep/b.jsonl"):
+        (tmp_path / name).write_text('{"text": "글"}\n', encoding="utf-8")
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        archive.writestr("a.jsonl", '{"text": "글"}')
+    recipe = Prepare(stage="prepare", sources=[{"path": str(tmp_path / path)}])  # type: ignore[list-item]
+    names = {"set.zip"} if path == "set.zip" else {"a.jsonl", "b.jsonl"}
+    assert {Path(file).name for file in input_hashes(recipe)} == names

@@ -90,7 +90,7 @@ def _words() -> dict[str, dict[str, str]]:
 @lru_cache
 def read_words(name: str) -> dict[str, dict[str, str]]:
     """The words of a language: `texts` (English format → its own) and `labels`; both empty where it has no file."""
-    path = _path(name)
+    path = words_path(name)
     if path is None:
         return {"texts": {}, "labels": {}}
     import yaml
@@ -100,8 +100,8 @@ def read_words(name: str) -> dict[str, dict[str, str]]:
     return {"texts": {entry["en"]: entry[name] for entry in found["texts"]}, "labels": found["labels"]}
 
 
-def _path(name: str) -> Path | None:
-    """In the package, as the wheel has it, or at the root of a source tree."""
+def words_path(name: str) -> Path | None:
+    """Where the file of words `name` lies, or None: in the package, as the wheel has it, or in a source tree's root."""
     package = Path(str(files("seodang")))
     roots = [package, *([package.parent.parent] if package.parent.name == "src" else [])]
     return next((path for root in roots if (path := root / WORDS / f"{name}.yaml").is_file()), None)

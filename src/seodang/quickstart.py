@@ -22,7 +22,7 @@ from seodang.errors import RecipeError, RunError
 from seodang.language import Phrase, columns, say
 from seodang.packaged import find
 from seodang.planning.speed import flops_of, seconds
-from seodang.recipe import SFT, Evaluate, Generate, Prepare, Stage
+from seodang.recipe import DPO, SFT, Evaluate, Generate, Prepare, Stage
 from seodang.recipe_file import Loaded, load_recipe, overrides_for
 from seodang.records import Conversation
 from seodang.reports.tables import by_kind, lines_of, side_by_side
@@ -32,7 +32,8 @@ from seodang.workflow import Mode, check_and_run, folder_mode, is_unchanged, rec
 
 FOLDER = Path("recipes/quickstart")
 DIRTY, SEEDS, NO_STOP, STOP = "1-prepare-dirty", "2-prepare-seeds", "3-sft-no-stop", "4-sft-stop"
-STOPS, SFT_SEEDS, GROW, SFT_GROWN, LAST = "5-evaluate-stop", "6-sft-seeds", "7-generate", "9-sft", "12-evaluate"
+STOPS, SFT_SEEDS, GROW, SFT_GROWN, DPO_RUN, LAST = (
+    "5-evaluate-stop", "6-sft-seeds", "7-generate", "9-sft", "11-dpo", "12-evaluate")  # fmt: skip
 MISSPELT = "adapter.lora_alfa=32"
 MODELS = {"base": "base\n0-shot", "base_5shot": "base\n5-shot",
           "sft_seeds": "SFT\nseeds", "sft": "SFT\n+grown", "dpo": "DPO"}  # fmt: skip
@@ -41,8 +42,9 @@ ENCODINGS = {"utf-8": Phrase("UTF-8"), "utf-8-sig": Phrase("UTF-8 with a byte-or
 OTHER_MODEL, OTHER_PARAMETERS, OTHER_ROWS, OTHER_TOKENS = "Qwen/Qwen3-0.6B", 0.6e9, 200, 300
 """What the estimate at the end is for: a model of so many parameters, so many rows of so many tokens."""
 
-SHAPE: dict[str, type[Stage]] = {DIRTY: Prepare, SEEDS: Prepare, NO_STOP: SFT, STOP: SFT, STOPS: Evaluate,
-                                 SFT_SEEDS: SFT, GROW: Generate, SFT_GROWN: SFT, LAST: Evaluate}  # fmt: skip
+SHAPE: dict[str, type[Stage]] = {
+    DIRTY: Prepare, SEEDS: Prepare, NO_STOP: SFT, STOP: SFT, STOPS: Evaluate, SFT_SEEDS: SFT, GROW: Generate,
+    SFT_GROWN: SFT, DPO_RUN: DPO, LAST: Evaluate}  # fmt: skip
 """The recipes that the steps look into."""
 
 S = TypeVar("S", bound=Stage)
@@ -73,8 +75,14 @@ def quickstart(overrides: Sequence[str] = (), mode: Mode = "fresh", screen: Scre
 def _copy_recipes() -> None:
     """The packaged recipes, whole or not at all."""
     unfinished = FOLDER.with_name(f".{FOLDER.name}.{os.getpid()}")
-    shutil.copytree(find("recipes", FOLDER.name), unfinished)
-    os.replace(unfinished, FOLDER)
+    try:
+        shutil.copytree(find("recipes", FOLDER.name), unfinished)
+        os.replace(unfinished, FOLDER)
+    except OSError as error:  # of a full disk, shutil makes one error with a list of all files
+        shutil.rmtree(unfinished, ignore_errors=True)
+        reason = error.strerror or Phrase("the disk may be full")
+        text = "The recipes cannot be put into {folder}: {reason}. Call it in a folder that can be written."
+        raise RunError(text, folder=FOLDER.absolute(), reason=reason) from error
 
 
 @dataclass(slots=True)
@@ -174,7 +182,7 @@ def _show_repair(job: Job, recipe: Prepare) -> None:
         size = say("{count} characters", count=len(record.answer))
         job.screen.line(f"  {mark} {clipped(record.answer, ROOM - 6 - columns(size))}  {size}")
     turns = sum(len(record.messages) > 2 for _, record, _ in kept)
-    job.screen.line(say("{count} rows have several turns; every turn is kept.", count=turns))
+    job.screen.line(say("{count} rows are conversations of several turns; every turn is kept.", count=turns))
 
 
 def _kept(recipe: Prepare) -> Iterator[tuple[Conversation, Conversation, list[str]]]:
@@ -250,6 +258,9 @@ def results(job: Job) -> None:
     job.screen.line(say("Exact match in % on held-out questions, the same ones for every model. `chance` is what the "
                         "commonest answer alone would get."))  # fmt: skip
     job.screen.line(by_kind(job.reports[LAST]["metrics"], MODELS, lines_of(job.recipe(LAST, Evaluate))))
+    job.screen.line(say("`+grown` goes on from `seeds` for {steps} steps. What the steps give and what the grown tasks "
+                        "give is told apart by recipes/quickstart-controls, and in docs/quickstart.md.",
+                        steps=job.recipe(SFT_GROWN, SFT).training.max_steps))  # fmt: skip
 
 
 def grown_rows(job: Job) -> None:
@@ -260,6 +271,8 @@ def grown_rows(job: Job) -> None:
     reasons = runs.counted(records["rejected"].items())
     job.screen.line(say("{parsed} proposals = {kept} kept + {lost} rejected ({reasons})", reasons=reasons, **told))
     text = "Of those kept a program finds {right} right, in {kinds} kinds, and {wrong} wrong; {unknown} it cannot tell."
+    if checked and not checked["wrong"] + checked["unknown"] and "not_recognised" in records["rejected"]:
+        text = "A program found every one of those kept right before it was kept: {right}, in {kinds} kinds."
     if checked:
         told = {name: checked[name] for name in ("right", "wrong", "unknown")}
         job.screen.line(say(text, kinds=len(checked["kinds"]), **told))
@@ -271,13 +284,16 @@ def report_path(job: Job) -> None:
 
 
 def your_own(job: Job) -> None:
-    """The two lines to type next, and how long they would take on this machine."""
+    """The lines to type next, and how long they would take on this machine."""
+    job.screen.command(f"seodang chat {job.path(DPO_RUN)}")
+    job.screen.line(say("It knows the kinds of task above and little else."))
     job.screen.command(f"seodang init my.jsonl --model {OTHER_MODEL}")
     job.screen.command("seodang run recipes/my")
     epochs, speed = epochs_for(OTHER_ROWS), _speed(job)
     time_there = duration(seconds(OTHER_PARAMETERS, OTHER_ROWS * OTHER_TOKENS * epochs, speed))
-    job.screen.line(say("For {rows} rows of {tokens} tokens, read {epochs} times: about {time} here, without a GPU. An "
-                        "estimate from the {speed:.1f} GFLOP/s of {name}.", rows=OTHER_ROWS, tokens=OTHER_TOKENS,
+    job.screen.line(say("For {model} and {rows} rows of {tokens} tokens, read {epochs} times: about {time} here, "
+                        "without a GPU. An estimate from the {speed:.1f} GFLOP/s of {name}; other work beside it makes "
+                        "it longer.", model=OTHER_MODEL, rows=OTHER_ROWS, tokens=OTHER_TOKENS,
                         epochs=epochs, time=time_there, speed=speed / 1e9, name=SFT_GROWN))  # fmt: skip
 
 

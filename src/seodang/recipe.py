@@ -10,9 +10,10 @@ from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
-from seodang.data.dedup import Dedup
+from seodang.data.dedup import Decontaminate, Dedup
 from seodang.data.filters import Empty, Filter
 from seodang.data.formats import Auto, Format
+from seodang.data.hub import Hub
 from seodang.evaluation.metrics import METRICS
 from seodang.language import Phrase
 from seodang.schema import Schema
@@ -100,18 +101,38 @@ class Source(Schema):
     """One input of `prepare`: files from elsewhere, or the rows of another run."""
 
     path: str | None = None
-    """A file; one that starts with `./` is relative to the recipe."""
+    """A file, a folder, a glob (`data/**/*.json`) or a zip archive; one that starts with `./` is relative to the
+    recipe."""
     run: str | None = None
     """A finished run whose train.jsonl is read."""
+    hub: Hub | None = None
+    """A set on the Hugging Face Hub: `{name: beomi/KoAlpaca-v1.1a, split: train}`."""
     format: Format = Auto()
     """How a row is written; `auto` decides from evidence over many rows and says so."""
     on_error: Literal["stop", "skip"] = "stop"
     """A row that cannot be read stops the run with file:row, or is dropped and counted."""
+    name: str | None = None
+    """What the set is called (`beomi/KoAlpaca-v1.1a`); a set on the Hub has its own name. Of a known set, licence and
+    upstream are filled in, and every row carries them."""
+    revision: str | None = None
+    """Which version of the set the file is: a commit, a date."""
+    license: str | None = None
+    """Its licence by the Hub's name (`cc-by-sa-4.0`), where the table of known sets is silent or wrong."""
+    upstream: tuple[str, ...] = ()
+    """What the set was made from, the nearest first: sets, models, sites."""
+
+    priority: int = 0
+    """Of duplicates in several sources, that of the highest is kept where `dedup.keep` is `priority`."""
+    weight: float = Field(1.0, ge=0, le=100)
+    """How often a training row is written: 1 once; 0.3 three rows in ten, chosen by content hash; 2.5 every row twice
+    and half of them a third time."""
+    max_rows: int | None = Field(None, ge=1)
+    """At most so many training rows, chosen by content hash, before `weight`."""
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        if (self.path is None) == (self.run is None):
-            raise ValueError("give `path` or `run`, one of the two")
+        if sum(given is not None for given in (self.path, self.run, self.hub)) != 1:
+            raise ValueError("give one of `path`, `run` and `hub`")
         return self
 
 
@@ -126,12 +147,29 @@ class Prepare(Stage):
     filters: tuple[Filter, ...] = (Empty(),)
     """Reasons to drop a row, asked in this order."""
     dedup: Dedup | None = Dedup()
-    """Exact duplicates by the whole conversation; `null` keeps them."""
+    """Duplicates by the whole conversation, exact and near, over all sources; `null` keeps them."""
+    decontaminate: Decontaminate | None = None
+    """Evaluation files whose questions must not be trained on."""
     eval: float = Field(0.02, ge=0, lt=1)
-    """Share of rows held out, chosen by content hash, so that adding rows reshuffles nothing."""
+    """Share of the rows of every source that is held out, chosen by the hash of their prompt, so that adding rows
+    reshuffles nothing; near-duplicates of a held-out prompt are held out with it."""
+    allow_licenses: tuple[str, ...] | None = None
+    """Rows under another licence than these are dropped as `license`; sets that state none are under `unknown`."""
+    processes: int | None = Field(None, ge=1)
+    """How many processes repair and judge; `null` is one for each processor, at most 8. The rows are the same."""
     shuffle_answers: bool = False
     """A control: the training conversations exchange their last answers, so that form is all there is to learn
     (Hewitt and Liang 2019, arXiv:1909.03368)."""
+
+    @model_validator(mode="after")
+    def _one_comparison(self) -> Self:
+        whole = self.decontaminate is not None and self.decontaminate.on == "conversation"
+        if whole and not (self.dedup and self.dedup.near and self.dedup.on == "conversation"):
+            raise ValueError(
+                "`decontaminate.on: conversation` compares what `dedup` compares; write `dedup: {on: conversation, "
+                "near: true}`, or `decontaminate.on: prompt`"
+            )
+        return self
 
 
 class TextData(Schema):

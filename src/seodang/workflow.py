@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from seodang import runs
 from seodang.data.audit import check
-from seodang.errors import RunError, SeodangError
+from seodang.errors import DataError, RunError, SeodangError
 from seodang.language import Phrase, joined
 from seodang.machine import git_state, hardware, versions
 from seodang.packaged import model_path
@@ -231,13 +231,25 @@ def input_hashes(recipe: Stage) -> dict[str, str]:
     found: dict[str, str] = {}
     for key, value in _strings(recipe.model_dump(mode="json", exclude={"output_dir"})):
         if key in ("run", "path", "train", "eval", "name_or_path", "tokenizer"):
-            for file in _input_files(key, Path(model_path(value))):
+            for file in _source_files(value) if key in _ROWS else _input_files(key, Path(model_path(value))):
                 found[str(file)] = quick_hash(file)
     return found
 
 
+_ROWS = ("path", "train", "eval")
+"""Keys that name rows: a file, a folder, a glob or an archive."""
 _TOP = (runs.TRAIN, runs.EVAL)
 _MODEL_FILES = ("*.json", "*.safetensors", "*.model", "*.jinja", "*.txt")
+
+
+def _source_files(path: str) -> list[Path]:
+    """The files behind a path to rows: of an archive the archive; none where there is nothing yet."""
+    from seodang.data.files import find
+
+    try:
+        return sorted({file.path for file in find(path).files})
+    except DataError:
+        return []
 
 
 def _input_files(key: str, path: Path) -> list[Path]:

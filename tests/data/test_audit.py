@@ -117,6 +117,8 @@ def test_an_input_that_is_not_made_yet_does_not_fail(tmp_path: Path, model_dir: 
 def test_a_missing_file_is_a_paragraph(tmp_path: Path, model_dir: Path) -> None:
     with pytest.raises(DataError, match="The file nowhere.jsonl does not exist"):
         check(recipe(tmp_path, model_dir, data={"train": "nowhere.jsonl"}))
+    with pytest.raises(DataError, match="The file held.jsonl does not exist"):
+        check(recipe(tmp_path, model_dir, data={"train": write(tmp_path / "a.jsonl", TALKS), "eval": "held.jsonl"}))
 
 
 ROWS = [{"instruction": f"{n}번?", "output": f"{n}입니다."} for n in range(3)]

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from seodang import runs
+from seodang.data import prepare as engine
 from seodang.data.dedup import held_out
 from seodang.data.formats import Auto
-from seodang.data.prepare import prepare, run
+from seodang.data.prepare import run
 from seodang.errors import DataError, ModelError
 from seodang.recipe import Prepare
 from seodang.records import Conversation
@@ -203,6 +204,33 @@ def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
     assert found[0] == found[1]
 
 
+def test_any_number_of_processes_writes_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "HERE", 1)
+    monkeypatch.setattr(engine, "SIZE", 32)
+    rows: list[Any] = [row(number % 401, output=f"답은 {number % 397}입니다.") for number in range(900)]
+    rows[100:200:10] = ["{broken", row(0, output=" "), row(7, instruction="")] + [row(1)] * 7
+    source = {"path": written(tmp_path, "a.jsonl", rows), "on_error": "skip"}
+    found = []
+    for processes in (1, 2, 3):
+        report, _ = done(tmp_path, recipe(source, eval=0.2, processes=processes, filters=["empty", "pii"]))
+        files = [(tmp_path / "run" / name).read_bytes() for name in (runs.TRAIN, runs.EVAL, runs.DROPPED)]
+        found.append((files, report))
+    assert found[0] == found[1] == found[2]
+    assert set(found[0][1]["rows"]["dropped"]) == {"unreadable", "malformed", "empty", "duplicate"}
+
+
+def test_a_bad_row_stops_at_its_place_in_any_number_of_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "HERE", 1)
+    monkeypatch.setattr(engine, "SIZE", 16)
+    rows: list[Any] = [row(number) for number in range(200)]
+    rows[90] = rows[150] = "{broken"
+    with pytest.raises(DataError, match=r"a\.jsonl:91: the line is not valid JSON"):
+        done(tmp_path, recipe(written(tmp_path, "a.jsonl", rows), processes=2))
+    assert list((tmp_path / "run").iterdir()) == []
+
+
 def test_pairs_without_a_difference_are_dropped(tmp_path: Path) -> None:
     report, files = done(tmp_path, recipe(written(tmp_path, "p.jsonl", [pair(1), pair(2, same=True), pair(3)])))
     assert report["rows"] == {"read": 3, "kept": 2, "dropped": {"chosen_equals_rejected": 1}}
@@ -314,12 +342,16 @@ REAL = {
 
 
 @pytest.mark.parametrize("name", REAL)
-def test_loses_of_real_files_what_their_readme_names_and_exact_duplicates(shared_data: Path, name: str) -> None:
-    found = prepare(recipe({"path": str(shared_data / name), "on_error": "skip"}, eval=0.02))
-    [tally] = found.tallies
-    assert tally.ledger.close()["dropped"] == REAL[name]
-    assert len(found.train) + len(found.eval) == tally.ledger.kept
-    assert all(held_out(record, 0.02) for record in found.eval)
+def test_loses_of_real_files_what_their_readme_names_and_duplicates(
+    tmp_path: Path, shared_data: Path, name: str
+) -> None:
+    given = recipe({"path": str(shared_data / name), "on_error": "skip"}, eval=0.02, processes=1)
+    report, files = done(tmp_path, given)
+    dropped = dict(report["rows"]["dropped"])
+    assert dropped.pop("near_duplicate", 0) <= 0.01 * report["rows"]["read"]
+    assert dropped == REAL[name]
+    assert len(files[runs.TRAIN]) + len(files[runs.EVAL]) == report["rows"]["kept"]
+    assert all(held_out(Auto().parse(row, ""), 0.02) for row in files[runs.EVAL])
 
 
 def test_shuffled_answers_stay_in_the_set_and_leave_their_place(tmp_path: Path) -> None:
@@ -328,8 +360,9 @@ def test_shuffled_answers_stay_in_the_set_and_leave_their_place(tmp_path: Path) 
     source.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
 
     def made(**keys: Any) -> list[Conversation]:
-        recipe = Prepare(stage="prepare", sources=({"path": str(source)},), eval=0, shuffle_answers=True, **keys)
-        return [record for record in prepare(recipe).train if isinstance(record, Conversation)]
+        _, files = done(tmp_path, recipe(str(source), shuffle_answers=True, **keys))
+        found = [Auto().parse(row, "") for row in files[runs.TRAIN]]
+        return [record for record in found if isinstance(record, Conversation)]
 
     found = made()
     assert sorted(one.answer for one in found) == sorted(row["output"] for row in rows)

@@ -8,11 +8,15 @@ from typing import Any
 
 import pytest
 
-from seodang.data import reading
+from seodang import runs
+from seodang.data import prepare, reading
 from seodang.data.formats import Alpaca, Messages, PromptOnly
 from seodang.data.reading import EVIDENCE_ROWS, open_records
+from seodang.data.sources import read_rows
 from seodang.errors import DataError
+from seodang.recipe import Prepare
 from seodang.records import Conversation, Message, Prompt
+from seodang.runs import Run
 
 ROW = {"instruction": "수도는?", "output": "서울입니다."}
 
@@ -129,3 +133,79 @@ def test_a_file_of_broken_rows_is_its_first_error(tmp_path: Path) -> None:
 def test_an_undecidable_file_names_itself(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"^b\.jsonl: no known format fits\. The columns are premise, hypothesis\."):
         open_records(written(tmp_path, {"premise": "가", "hypothesis": "나"}, name="b.jsonl"))
+
+
+def test_decisions_and_evidence_for_the_report(tmp_path: Path) -> None:
+    found = open_records(written(tmp_path, ROW))
+    told = found.to_report()
+    assert {key: told[key] for key in ("container", "encoding", "line_ends", "evidence")} == {
+        "container": "lines",
+        "encoding": "utf-8",
+        "line_ends": "LF",
+        "evidence": "alpaca (1 of 1 rows fit)",
+    }
+    assert told["format"]["kind"] == "alpaca"
+    assert set(told["decided_by"]) == {"container", "encoding", "line_ends"}
+
+
+def test_many_files_are_one_source(tmp_path: Path) -> None:
+    for name in ("b.jsonl", "a.json"):
+        written(tmp_path, ROW, name=name)
+    (tmp_path / "c.jsonl").write_text("그냥 글", encoding="utf-8")
+    found = open_records(tmp_path, name="set")
+    items = list(found.items)
+    assert [(item.place, item.reason) for item in items if isinstance(item.found, DataError)] == [
+        ("set/c.jsonl", "unreadable")
+    ]
+    assert [item.place for item in items] == ["set/a.json:1", "set/b.jsonl:1", "set/c.jsonl"]
+    told = found.to_report()
+    assert (told["files"], [group["files"] for group in told["groups"]], told["unread"]) == (3, [2], [])
+
+
+def test_a_row_that_holds_several_is_several_items(tmp_path: Path) -> None:
+    row = {
+        "instruction": "수도는?",
+        "instances": [{"input": "한국", "output": "서울"}, {"input": "일본", "output": "도쿄"}],
+    }
+    items = list(open_records(written(tmp_path, row)).items)
+    assert [item.place for item in items] == ["a.jsonl:1#1", "a.jsonl:1#2"]
+    assert all(isinstance(item.found, Conversation) for item in items)
+
+
+PREPARED: dict[str, Any] = {
+    # what a recipe says of files whose rows are no instructions by themselves
+    "ko/chatbot_data.csv": None,
+    "ko/klue_sts_dev.json": {"kind": "columns", "instruction": "sentence1", "output": "sentence2"},
+    "ko/kobest_boolq_dev.tsv": {"kind": "columns", "instruction": "Question", "input": "Text", "output": "Answer"},
+    "ko/kobest_sentineg_test.tsv": {"kind": "columns", "instruction": "Text", "output": "Label"},
+    "ko/kobest_sentineg_train.tsv": {"kind": "columns", "instruction": "Text", "output": "Label"},
+    "ko/kochatgpt_ppo.jsonl": None,
+    "ko/kochatgpt_seed.txt": None,
+    "ko/kochatgpt_sft_conversation.jsonl": None,
+    "ko/korsts_test.tsv": {"kind": "columns", "instruction": "sentence1", "output": "sentence2"},
+    "ko/kullm_style_conversation.jsonl": None,
+    "ko/kullm_style_evol.jsonl": None,
+    "ko/logickor_questions.jsonl": {"kind": "columns", "instruction": "category", "output": "id"},
+    "ko/preference_mk4.jsonl": None,
+    "ko/preference_mk6_eval.json": None,
+    "ko/smilestyle.tsv": {"kind": "columns", "instruction": "informal", "output": "formal"},
+    "ko/web_text_0.jsonl": None,
+    "en/alpaca_en_demo.json": None,
+    "en/dpo_en_demo.json": None,
+    "en/self_instruct_seed_tasks.jsonl": None,
+}
+
+
+@pytest.mark.parametrize("name", PREPARED)
+def test_prepare_loses_no_row_of_any_real_file(tmp_path: Path, shared_data: Path, name: str) -> None:
+    source = {"path": str(shared_data / name), "on_error": "skip"} | (
+        {"format": PREPARED[name]} if PREPARED[name] else {}
+    )
+    recipe = Prepare(stage="prepare", sources=[source], output_dir=str(tmp_path), processes=1)  # type: ignore[list-item]
+    report = prepare.run(recipe, Run(tmp_path))
+    rows = report["rows"]
+    assert rows["read"] == sum(1 for _ in read_rows(shared_data / name))
+    written_rows = [len(runs.read_rows(tmp_path / part)) for part in (runs.TRAIN, runs.EVAL, runs.DROPPED)]
+    assert rows["kept"] == written_rows[0] + written_rows[1]
+    assert sum(rows["dropped"].values()) == written_rows[2]
+    assert rows["read"] == rows["kept"] + sum(rows["dropped"].values())

@@ -28,6 +28,12 @@ NAMES = [
     ("시스템", "system"),
     ("developer", "system"),
     ("observation", "tool"),
+    ("함수-호출", "assistant"),
+    ("함수_호출", "assistant"),
+    ("함수 호출", "assistant"),
+    ("함수-응답", "tool"),
+    ("0_Wizard", "assistant"),
+    ("1_Apprentice", "user"),
 ]
 
 
@@ -37,15 +43,15 @@ def test_role_names(name: str, role: str) -> None:
     assert turns.turns_of(row, "conversations", "a.jsonl:1") == (Message(role, "안녕"),)
 
 
-def test_the_table_knows_only_the_records_roles_in_lower_case() -> None:
-    assert set(turns.ROLE_NAMES.values()) == set(ROLES)
-    assert all(name == name.lower().strip() for name in turns.ROLE_NAMES)
+def test_the_table_knows_only_the_records_roles_and_the_input() -> None:
+    assert set(turns.role_names().values()) == {*ROLES, turns.INPUT}
+    assert all(name == turns.plain(name) for name in turns.role_names())
 
 
 def test_an_error_tells_only_the_main_names() -> None:
     told = turns._TOLD.split(", ")
     assert len(told) <= 10
-    assert {turns.ROLE_NAMES[name] for name in told} == set(ROLES)
+    assert {turns.role_of(name) for name in told} == set(ROLES)
 
 
 CONTENTS = [
@@ -181,3 +187,56 @@ def test_system_and_history_come_first() -> None:
 def test_a_wrong_history(value: Any) -> None:
     with pytest.raises(DataError, match=r"a:1: `history` must be a list of \[question, answer\]"):
         turns.history_of(value, "a:1")
+
+
+LISTS = [
+    ([1, 2], [1, 2]),
+    ((1, 2), [1, 2]),
+    ([], []),
+    ("[1, 2]", [1, 2]),
+    (' [{"from": "human"}]', [{"from": "human"}]),
+    ([[1, 2]], [1, 2]),
+    ([[1], [2]], [1, 2]),
+    ("[1, 2", None),
+    ("[" * 100_000, None),
+    ("글", None),
+    (None, None),
+    ({"from": "human"}, None),
+    (3, None),
+]
+
+
+@pytest.mark.parametrize(("value", "expected"), LISTS)
+def test_how_sets_write_a_list(value: Any, expected: list[Any] | None) -> None:
+    assert turns.listed(value) == expected
+
+
+GIVEN = Message(turns.INPUT, "간다.")
+ASKED = Message("user", "질문\n\n간다.", 4)
+INPUTS = [
+    ((USER, GIVEN, ANSWER), (ASKED, ANSWER)),
+    ((GIVEN, USER, ANSWER), (ASKED, ANSWER)),
+    ((USER, ANSWER, USER, GIVEN, ANSWER), (USER, ANSWER, ASKED, ANSWER)),
+    ((USER, ANSWER, GIVEN, USER, ANSWER), (USER, ANSWER, ASKED, ANSWER)),
+    ((USER, Message(turns.INPUT, "입력없음"), ANSWER), (USER, ANSWER)),
+    ((GIVEN, Message(turns.INPUT, "온다."), USER, ANSWER), (Message("user", "질문\n\n간다.\n\n온다.", 4), ANSWER)),
+]
+
+
+@pytest.mark.parametrize(("messages", "expected"), INPUTS)
+def test_an_input_joins_its_question(messages: tuple[Message, ...], expected: tuple[Message, ...]) -> None:
+    assert turns.with_inputs(messages, "a:1") == expected
+
+
+def test_an_input_without_a_question_is_an_error() -> None:
+    with pytest.raises(DataError, match=r"a:1: an input stands beside no question: '간다\.'\."):
+        turns.with_inputs((ANSWER, GIVEN), "a:1")
+
+
+def test_what_one_says_in_a_row_is_one_turn() -> None:
+    said = [("가", "안녕"), ("가", "뭐 해?"), ("나", "공부해"), ("가", "그래"), ("나", "응")]
+    found = turns.spoken(said, "", "a:1")
+    assert [(m.role, m.content) for m in found] == [
+        ("user", "안녕\n뭐 해?"), ("assistant", "공부해"), ("user", "그래"), ("assistant", "응"),
+    ]  # fmt: skip
+    assert [m.role for m in turns.spoken(said, "가", "a:1")] == ["assistant", "user", "assistant", "user"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from seodang.korean.josa import PAIRS, fill, josa
@@ -117,6 +119,8 @@ def test_every_pair_is_in_the_table_in_both_forms() -> None:
         ("3(과/와) 5의 합은 8(이야/야).", "3과 5의 합은 8이야."),
         # a form that was filled in is what the next marker follows
         ("'물'(을/를)(이라고/라고)", "'물'을이라고"),
+        ("'xylograph'(을/를) 샀다.", "'xylograph'을(를) 샀다."),
+        ("'LG'(은/는) 'Python'(을/를) 쓴다.", "'LG'는 'Python'을 쓴다."),
         ("조사 없는 문장 (을)", "조사 없는 문장 (을)"),
         ("", ""),
     ],
@@ -125,10 +129,53 @@ def test_fill(text: str, filled: str) -> None:
     assert fill(text) == filled
 
 
-@pytest.mark.parametrize("word", ["", "...", "TV", "∨"])
-def test_a_word_without_a_korean_sound_is_refused(word: str) -> None:
-    with pytest.raises(ValueError, match="no Korean letter or digit"):
-        josa(word, "을/를")
+# word, pair, form, and for some how the word is read: written by hand, one line per case.
+CASES = [
+    line.split("\t") for line in (Path(__file__).parent / "josa_cases.tsv").read_text(encoding="utf-8").splitlines()
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: " ".join(case))
+def test_the_table_of_cases(case: list[str]) -> None:
+    word, pair, form, *reading = case
+    assert josa(word, pair, reading[0] if reading else None) == form
+
+
+def test_the_table_is_large_and_has_no_case_twice() -> None:
+    assert len(CASES) >= 400
+    assert len({tuple(case[:2]) + tuple(case[3:]) for case in CASES}) == len(CASES)
+
+
+DUALS = [
+    ("을/를", "을(를)"),
+    ("이/가", "이(가)"),
+    ("은/는", "은(는)"),
+    ("과/와", "과(와)"),
+    ("으로/로", "(으)로"),
+    ("이라고/라고", "(이)라고"),
+    ("이에요/예요", "이에요(예요)"),
+    ("이야/야", "(이)야"),
+    ("아/야", "아(야)"),
+    ("이나/나", "(이)나"),
+    ("이었다/였다", "이었다(였다)"),
+]
+
+
+@pytest.mark.parametrize(("pair", "dual"), DUALS)
+@pytest.mark.parametrize("word", ["", "...", "∨", "xylograph", "漢字", "さくら"])
+def test_a_word_that_nobody_can_read_takes_the_dual_form(word: str, pair: str, dual: str) -> None:
+    assert josa(word, pair) == dual
+
+
+def test_a_reading_decides_over_the_letters() -> None:
+    assert [josa("漢字", "을/를", reading=read) for read in ("한자", "한문")] == ["를", "을"]
+    assert josa("38", "이/가") == "이"
+    assert josa("9", "은/는", reading="아홉") == "은"
+
+
+def test_two_readings_that_differ_give_the_dual_form_where_they_differ() -> None:
+    """F1 is 에프원 or 에프일: both take 을, and only one 으로."""
+    assert (josa("F1", "을/를"), josa("F1", "으로/로")) == ("을", "(으)로")
 
 
 def test_an_unknown_pair_is_refused() -> None:

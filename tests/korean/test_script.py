@@ -69,5 +69,19 @@ def test_prose_leaves_out_what_is_not_language(text: str, left: str) -> None:
 
 def test_code_does_not_make_an_answer_foreign() -> None:
     answer = "이렇게 쓰면 됩니다.\n```python\nfor name in names:\n    print(name.upper(), flush=True)\n```"
-    assert hangul_share(answer) < 0.3
-    assert hangul_share(prose(answer)) == 1.0
+    assert shares(answer).hangul < 0.3
+    assert hangul_share(answer) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("text", "share"),
+    [
+        ("`print` 함수", 1.0),
+        ("식 $x^2 + y$ 은", 1.0),
+        ("https://example.com/ko 참고", 1.0),
+        ("```\nonly code\n```", None),
+        ("A/B 시험", 0.5),
+    ],
+)
+def test_the_share_of_hangul_is_that_of_the_prose(text: str, share: float | None) -> None:
+    assert hangul_share(text) == share

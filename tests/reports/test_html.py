@@ -372,7 +372,7 @@ def test_rows_are_shown_as_turns(row: Any, turns: list[tuple[str, str]]) -> None
     assert html._turns(row) == turns
 
 
-KOREAN_HEADINGS = ["모든 행의 행방", "지표", "그림", "무엇을 학습하는가", "보기", "어떻게 만들었는가"]
+KOREAN_HEADINGS = ["행별 처리 결과", "지표", "그림", "무엇을 학습하는가", "보기", "어떻게 만들었는가"]
 
 
 def test_the_page_is_korean_where_korean_is_spoken(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from seodang.korean.morphemes import available
 from seodang.schema import check_schema
 from seodang.self_instruct.novelty import Novelty, NoveltyIndex, is_slot_variant, units
 
@@ -195,15 +196,25 @@ def test_an_empty_index_finds_everything_new() -> None:
 
 
 def test_a_threshold_is_the_units_own_unless_given() -> None:
-    assert [Novelty(unit=unit).limit for unit in ("syllable", "jamo", "eojeol", "word")] == [0.75, 0.8, 0.7, 0.7]
+    assert [Novelty(unit=unit).limit for unit in ("syllable", "jamo", "eojeol", "word", "morpheme")] == [
+        0.75, 0.8, 0.7, 0.7, 0.7,
+    ]  # fmt: skip
     assert Novelty(threshold=0.9).limit == 0.9
 
 
+@pytest.mark.skipif(not available(), reason="the extra [ko] is not installed")
+def test_morphemes_see_past_particles_and_endings() -> None:
+    index = NoveltyIndex(Novelty(unit="morpheme"), ["한국의 전통 음식을 소개해 주세요."])
+    assert index.check("한국 전통 음식 소개해 줘").reason == "not_novel"
+    assert index.check("우리 동네 도서관을 소개해 줘").reason == ""
+    assert index.check("?!").reason == "unscorable"
+
+
 def test_a_unit_that_does_not_exist_is_named() -> None:
-    _, mistakes = check_schema(Novelty, {"unit": "morpheme", "treshold": 0.5})
+    _, mistakes = check_schema(Novelty, {"unit": "phoneme", "treshold": 0.5})
     assert sorted(str(mistake) for mistake in mistakes) == [
         "treshold: unknown key, did you mean `threshold`?",
-        "unit: must be one of 'syllable', 'jamo', 'eojeol', 'word', got 'morpheme'",
+        "unit: must be one of 'syllable', 'jamo', 'eojeol', 'word', 'morpheme', got 'phoneme'",
     ]
 
 

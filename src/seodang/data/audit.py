@@ -25,7 +25,7 @@ from seodang.language import Phrase, columns, joined, label, padded, say
 from seodang.recipe import DPO, SFT, Prepare, Pretrain, Source, Stage
 from seodang.tuning.preflight import problems_before_loading, require_positions, stored_positions
 
-NAMED = ("path", "run", "train", "name_or_path", "tokenizer")
+NAMED = ("path", "run", "train", "eval", "name_or_path", "tokenizer")
 """Keys that name what a stage reads."""
 
 
@@ -105,7 +105,7 @@ def missing_runs(recipe: Stage) -> list[str]:
 
 
 def _require_files(recipe: Stage) -> None:
-    missing = [p for p in _values(recipe.model_dump(mode="json"), ("path", "train")) if not Path(p).exists()]
+    missing = [p for p in _values(recipe.model_dump(mode="json"), ("path", "train", "eval")) if not Path(p).exists()]
     if missing:
         raise DataError(
             "The file {paths} does not exist. A relative path starts at the working directory, one that starts with "

@@ -1,7 +1,8 @@
-"""Exact duplicates: two records are one where their keys are equal, and the key is the whole conversation.
+"""What makes two records one: the recipe's words for it, and exact duplicates, whose keys are equal.
 
-A key passes over spacing and sentence punctuation and keeps what carries meaning: digits, signs, decimal points,
-operators, brackets. So "1.5 + 2" is not "15 + 2", "-5와 3" is not "5와 3", and "3. 5개" is not "35개".
+The key is the whole conversation. It passes over spacing and sentence punctuation and keeps what carries meaning:
+digits, signs, decimal points, operators, brackets. So "1.5 + 2" is not "15 + 2", "-5와 3" is not "5와 3", and
+"3. 5개" is not "35개".
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal
 
-from seodang.records import Conversation, Labelled, Message, Preference, Record, Text, Unpaired
+from pydantic import Field
+
+from seodang.records import ROLES, Conversation, Labelled, Message, Preference, Record, Text, Unpaired
 from seodang.schema import Schema
 
 Part = Literal["conversation", "prompt", "answer"]
@@ -31,35 +34,71 @@ _BETWEEN_WORDS = re.compile(rf"(?<=[0-9A-Za-z])(?:{_IGNORED})+(?=[0-9A-Za-z])")
 _IGNORED_RUN = re.compile(rf"(?:{_IGNORED})+")
 _NOT_SYLLABLES = re.compile("([^가-힣]+)")
 _SHORT = 16
-_GAP, _TURN, _SIDE = "\x00", "\x01", "\x02"
+_GAP, TURN, _SIDE = "\x00", "\x01", "\x02"
 
 
 class Dedup(Schema):
-    """Which part of a record makes it a duplicate."""
+    """What makes two rows duplicates, and which one stays."""
 
     on: Part = "conversation"
     """`prompt` or `answer` alone drops rows that differ in the rest."""
+    near: bool = True
+    """Rows that differ only in particles, endings, a typing error or the order of words are duplicates, too; rows that
+    differ in a number, a negation, a name or any other word are not."""
+    threshold: float = Field(0.6, gt=0, le=1)
+    """Smallest likeness of near-duplicates: ROUGE-L of their syllables, turn by turn. Of up to 20 syllables one ending
+    is a large part; there the words alone are compared."""
+    keep: Literal["first", "longest", "priority"] = "first"
+    """Which one stays: the one read first, the one with the longest answer, or that of the source with the highest
+    `priority`; among equals the one read first."""
+
+
+class Decontaminate(Schema):
+    """Training rows that ask what an evaluation asks are dropped, each with the row of the evaluation that it meets."""
+
+    files: tuple[str, ...] = Field(min_length=1)
+    """Files of the evaluations, in any format that `prepare` reads."""
+    on: Literal["prompt", "conversation"] = "prompt"
+    """What is compared; `conversation` keeps rows that answer the same question otherwise."""
+    threshold: float = Field(0.8, gt=0, le=1)
+    """Smallest likeness, as ROUGE-L of syllables. Numbers, negation, Latin and quoted words must agree."""
 
 
 @lru_cache(maxsize=16)  # a record's prompt is asked for three times in a row: as duplicate, to split, to count
 def canonical(text: str) -> str:
     """A text without spacing and sentence punctuation; numbers and Latin words stay apart from each other."""
     parts = _NOT_SYLLABLES.split(text)
-    parts[1::2] = [_seen(part) if len(part) <= _SHORT else _reduced(part) for part in parts[1::2]]
+    parts[1::2] = map(_SEEN.__getitem__, parts[1::2])
     return "".join(parts)
 
 
-def _reduced(part: str) -> str:
-    return _IGNORED_RUN.sub("", _BETWEEN_WORDS.sub(_GAP, part))
+class _Seen(dict[str, str]):
+    """What stands between Korean words repeats: a space, a full stop and a space, a number. It is reduced only once."""
+
+    def __missing__(self, part: str) -> str:
+        found = _IGNORED_RUN.sub("", _BETWEEN_WORDS.sub(_GAP, part))
+        if len(part) <= _SHORT:
+            if len(self) >= _MOST:
+                self.clear()
+            self[part] = found
+        return found
 
 
-_seen = lru_cache(maxsize=1 << 14)(_reduced)
-"""What stands between Korean words repeats: a space, a full stop and a space, a number."""
+_SEEN, _MOST = _Seen(), 1 << 14
 
 
 def key(record: Record, on: Part = "conversation") -> str:
     """A record's key: 32 hexadecimal digits (BLAKE2b, 128 bits) of the canonical text of the part named by `on`."""
-    return hashlib.blake2b(_part(record, on).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    return key_and_outline(record, on)[0]
+
+
+def key_and_outline(record: Record, on: Part = "conversation") -> tuple[str, str]:
+    """The key, and the canonical text itself without the names of roles: what look-alikes are found by."""
+    text = _part(record, on)
+    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    for role in ROLES:
+        text = text.replace(f"{role}{TURN}", "")
+    return digest, text
 
 
 def _part(record: Record, on: Part) -> str:
@@ -73,6 +112,21 @@ def _part(record: Record, on: Part) -> str:
     return {"conversation": _SIDE.join(sides), "prompt": sides[0], "answer": _SIDE.join(sides[1:])}[on]
 
 
+def spelt(record: Record, on: Part = "conversation") -> str:
+    """The part as it is written: for every turn its role and its content, all parted by `TURN`."""
+    if isinstance(record, (Text, Labelled)):
+        sides = [[(str(getattr(record, "label", "")), record.text)]]
+    else:
+        prompt, answers = _prompt_and_answers(record)
+        sides = [[(turn.role, turn.content) for turn in turns] for turns in (prompt, *answers)]
+    sides = {"conversation": sides, "prompt": sides[:1], "answer": sides[1:]}[on]
+    return TURN.join(
+        f"{number}{role}{TURN}{content.replace(TURN, '')}"
+        for number, side in enumerate(sides)
+        for role, content in side
+    )
+
+
 def _prompt_and_answers(record: Record) -> tuple[Sequence[Message], list[Sequence[Message]]]:
     if isinstance(record, Conversation):
         return record.prompt, [record.messages[len(record.prompt) :]]
@@ -84,7 +138,7 @@ def _prompt_and_answers(record: Record) -> tuple[Sequence[Message], list[Sequenc
 
 
 def _turns(messages: Sequence[Message]) -> str:
-    return _TURN.join(f"{message.role}{_TURN}{canonical(message.content)}" for message in messages)
+    return TURN.join(f"{message.role}{TURN}{canonical(message.content)}" for message in messages)
 
 
 def held_out(record: Record, share: float) -> bool:

@@ -1,141 +1,164 @@
 """The stage `prepare`: files in any known format → train.jsonl, eval.jsonl, dropped.jsonl, and what became of each row.
 
-A row is read, parsed, repaired, judged by the filters, looked up among those before it, and put on one side by the hash
-of its prompt. Parsing and judging are pure functions of one row; counts of several sources add up.
+    read       the rows of every source, in order                                      reading
+    judge      parsed, repaired, filtered, fingerprinted, in batches and processes     batches, workers
+    spill      their lines to disk, a few numbers to memory                            spill, gathered
+    decide     what repeats other rows or an evaluation's, sides, weights              deciding
+    write      every line to its file, in the order of reading                         writing
+
+The bytes written depend on the recipe and its files alone: not on how many processes there are, and not on whether the
+run was killed on its way and resumed.
 """
 
 from __future__ import annotations
 
-import random
+import os
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import chain, islice
 from typing import Any
 
 from seodang import runs
-from seodang.data.dedup import DedupIndex, held_out, key
-from seodang.data.judge import SAME_SIDES, judge
-from seodang.data.reading import MALFORMED, UNREADABLE, Item, Reading
+from seodang.data.batches import SIZE, Batch, Judged, Task, judge_batch
+from seodang.data.deciding import decide
+from seodang.data.formats import Messages, Pair, PromptOnly, Text
+from seodang.data.gathered import Gathered, KeptRows
+from seodang.data.judge import SAME_SIDES
+from seodang.data.lineage import Lineage
+from seodang.data.prepare_report import CONFLICTS, SAMPLES, Counts, Tally, clipped, nothing_left, report, warnings
+from seodang.data.reading import MALFORMED, UNREADABLE, Reading
+from seodang.data.spill import Spill
 from seodang.data.survey import named, open_source
-from seodang.errors import DataError
+from seodang.data.workers import mapped
+from seodang.data.writing import moved_answers, write
+from seodang.errors import DataError, RunError, SeodangError
 from seodang.language import Phrase
+from seodang.machine import versions
 from seodang.progress import progress
 from seodang.recipe import Prepare, Source
-from seodang.records import Conversation, Record
-from seodang.runs import Ledger, Run
+from seodang.runs import Run
 
-DUPLICATE = "duplicate"
 KINDS = {
-    "messages": Phrase("conversations"),
-    "preference": Phrase("preference pairs"),
-    "prompt": Phrase("prompts"),
-    "text": Phrase("plain texts"),
+    "messages": (Phrase("conversations"), Messages()),
+    "preference": (Phrase("preference pairs"), Pair()),
+    "prompt": (Phrase("prompts"), PromptOnly()),
+    "text": (Phrase("plain texts"), Text()),
 }
-
-
-@dataclass(slots=True)
-class Tally:
-    """What one source gave."""
-
-    name: str
-    reading: Reading
-    ledger: Ledger = field(default_factory=Ledger)
-    repairs: Counter[str] = field(default_factory=Counter)
-
-    def to_report(self) -> dict[str, Any]:
-        """The source's entry in the report."""
-        container, decision = self.reading.container, self.reading.decision
-        return {
-            "source": self.name,
-            "container": container.kind,
-            "encoding": container.encoding,
-            "line_ends": container.line_ends,
-            "format": decision.format.model_dump(),
-            "evidence": str(decision),
-            "rows": self.ledger.close(),
-            "repairs": dict(sorted(self.repairs.items())),
-        }
-
-
-@dataclass(slots=True)
-class Prepared:
-    """The records that are kept, by side, and everything that was counted on the way."""
-
-    train: list[Record] = field(default_factory=list)
-    eval: list[Record] = field(default_factory=list)
-    tallies: list[Tally] = field(default_factory=list)
-    answers: Counter[str] = field(default_factory=Counter)
-    """Kept conversations by their prompt."""
+"""The kinds of rows: what they are called, and the format in which they are written."""
+HERE = 8
+"""So many batches of a source are judged in this process, so that a small file is done before others have started."""
+MOST_PROCESSES = 8
 
 
 def run(recipe: Prepare, folder: Run) -> dict[str, Any]:
-    """Do the stage in an open run folder. Returns the report: rows, metrics, repairs, and the sources one by one."""
-    prepared = prepare(recipe)
-    folder.write_rows(runs.TRAIN, (record.to_row() for record in prepared.train))
-    folder.write_rows(runs.EVAL, (record.to_row() for record in prepared.eval))
-    folder.write_rows(runs.DROPPED, (row for tally in prepared.tallies for row in tally.ledger.rows))
-    return report(prepared) | {"warnings": warnings(recipe, prepared)}
+    """Do the stage in an open run folder. Returns the report: rows, metrics, repairs, and the sources one by one.
 
-
-def prepare(recipe: Prepare) -> Prepared:
-    """Read and judge every row of every source. Raises DataError where nothing would be left, or kinds are mixed."""
-    prepared = Prepared()
-    index = DedupIndex(recipe.dedup.on) if recipe.dedup else None
-    with progress("prepare") as advance:
-        for source, name in named(recipe.sources):
-            tally = Tally(name, open_source(source, name))
-            prepared.tallies.append(tally)
-            _require_one_kind(prepared.tallies)
-            for item in tally.reading.items:
-                _take(item, recipe, source, prepared, index)
-                advance()
-            _require_a_preference(tally)
-    _require_rows(prepared)
-    if recipe.shuffle_answers:
-        prepared.train = shuffled(prepared.train, recipe.seed)
-    return prepared
-
-
-def shuffled(records: Sequence[Record], seed: int) -> list[Record]:
-    """The conversations with their last answers moved on along a random ring: none keeps its own place's answer.
-
-    `accept` goes with the prompt, so that a program still knows what is right.
+    A run that is resumed takes over what an earlier attempt has judged. Raises DataError where nothing would be left,
+    or kinds of rows are mixed.
     """
-    places = [at for at, record in enumerate(records) if isinstance(record, Conversation) and record.answer]
-    random.Random(seed).shuffle(places)
-    found = list(records)
-    for at, other in zip(places, [*places[1:], *places[:1]], strict=True):
-        mine, theirs = records[at], records[other]
-        assert isinstance(mine, Conversation) and isinstance(theirs, Conversation)
-        found[at] = replace(mine, messages=(*mine.messages[:-1], theirs.messages[-1]))
-    return found
+    spill = Spill(folder.path, _header(recipe))
+    if not folder.resumed:
+        spill.discard()
+    try:
+        with spill:
+            gathered, tallies = judged(recipe, spill)
+            rows = KeptRows(gathered, spill, KINDS[tallies[0].reading.decision.format.makes][1])
+            counts = _written(recipe, folder, rows, tallies)
+    except SeodangError as error:
+        if not isinstance(error, RunError):
+            spill.discard()
+        raise
+    spill.discard()
+    return report(tallies, gathered, counts) | {"warnings": warnings(recipe, gathered, counts)}
 
 
-def _take(item: Item, recipe: Prepare, source: Source, prepared: Prepared, index: DedupIndex | None) -> None:
-    tally = prepared.tallies[-1]
-    if isinstance(item.found, DataError):
-        if source.on_error == "stop":
-            raise item.found
-        tally.ledger.drop(item.reason, item.dropped())
-        return
-    record, repairs, reason = judge(item.found, recipe.filters, recipe.normalize)
-    tally.repairs.update(repairs)
-    if reason:
-        tally.ledger.drop(reason, record.to_row())
-        return
-    earlier = index.add(record) if index else None
-    if earlier:
-        tally.ledger.drop(DUPLICATE, record.to_row() | {"duplicate_of": earlier})
-        return
-    tally.ledger.keep()
-    (prepared.eval if recipe.eval and held_out(record, recipe.eval) else prepared.train).append(record)
-    if isinstance(record, Conversation):
-        prepared.answers[key(record, "prompt")] += 1
+def _written(recipe: Prepare, folder: Run, rows: KeptRows, tallies: list[Tally]) -> Counts:
+    verdict = decide(recipe, rows)
+    answers = moved_answers(rows, verdict, recipe.seed) if recipe.shuffle_answers else {}
+    counts = write(folder.path, rows, verdict, answers)
+    if conflicts := verdict.conflicts(rows.gathered.prompts, SAMPLES):
+        counts.samples[CONFLICTS] = [clipped(rows.row(kept)) for kept in conflicts[: 2 * SAMPLES]]
+    for number, tally in enumerate(tallies):
+        tally.ledger = counts.ledgers[number]
+    if not counts.parts[runs.TRAIN]:
+        for name in (runs.TRAIN, runs.EVAL, runs.DROPPED):
+            folder.file(name).unlink()
+        raise nothing_left(tallies, counts)
+    return counts
+
+
+def _header(recipe: Prepare) -> str:
+    """What the judged rows depend on: the keys of the recipe, and the version of this package."""
+    keys = recipe.model_dump(mode="json", exclude={"output_dir", "processes"})
+    return runs.hash_text(runs.dump_json([keys, versions().get("seodang")]))
+
+
+def judged(recipe: Prepare, spill: Spill) -> tuple[Gathered, list[Tally]]:
+    """Every row of every source read and judged one by one; what an earlier attempt has stored is not judged again."""
+    gathered, tallies, done = Gathered(), list[Tally](), Counter[int]()
+    for number, batch in spill.restored():
+        gathered.add(number, batch)
+        done[number] += 1
+    with progress("prepare") as advance:
+        for number, (source, name) in enumerate(named(recipe.sources)):
+            reading = open_source(source, name)
+            tallies.append(Tally(name, reading, _lineage(source, reading)))
+            _require_one_kind(tallies)
+            for batch in _judged(recipe, source, tallies[-1], done[number]):
+                count = len(batch.reasons)
+                if batch.error is not None:
+                    raise batch.error
+                spill.add(number, batch)
+                gathered.add(number, batch)
+                advance(count)
+            _require_a_preference(tallies[-1], gathered, number)
+    for number, repairs in gathered.repairs.items():
+        tallies[number].repairs = repairs
+    return gathered, tallies
+
+
+def _lineage(source: Source, reading: Reading) -> Lineage:
+    name = source.name or (source.hub.name if source.hub else "")
+    commit = str(getattr(reading.rows, "commit", ""))
+    return Lineage.of_set(name, source.revision or commit, source.license, source.upstream)
+
+
+def _judged(recipe: Prepare, source: Source, tally: Tally, done: int) -> Iterator[Judged]:
+    """The batches of a source, judged, without the first `done`, which are only read."""
+    dedup = recipe.dedup
+    task = Task(
+        format=tally.reading.decision.format,
+        keeps_source=tally.reading.keeps_source,
+        filters=recipe.filters,
+        normalize=recipe.normalize,
+        skips=source.on_error == "skip",
+        lineage=tally.lineage,
+        allow_licenses=recipe.allow_licenses,
+        on=dedup.on if dedup else None,
+        near=bool(dedup and dedup.near),
+        prompts=bool(recipe.decontaminate or (recipe.eval and dedup and dedup.near)),
+    )
+    batches: Iterator[Batch] = ((task, rows) for rows in iter(partial(_next, tally.reading.found), []))
+    for _ in islice(batches, done):
+        pass
+    here = islice(batches, HERE)
+    yield from chain(map(judge_batch, here), mapped(judge_batch, batches, recipe.processes or _processors()))
+
+
+def _next(rows: Iterator[Any]) -> list[Any]:
+    return list(islice(rows, SIZE))
+
+
+def _processors() -> int:
+    """Processors that this process may use, at most MOST_PROCESSES."""
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(there, MOST_PROCESSES)
 
 
 def _require_one_kind(tallies: Sequence[Tally]) -> None:
     first, last = tallies[0], tallies[-1]
-    kinds = [KINDS[tally.reading.decision.format.makes] for tally in (first, last)]
+    kinds = [KINDS[tally.reading.decision.format.makes][0] for tally in (first, last)]
     if kinds[0] != kinds[1]:
         raise DataError(
             "{first} holds {kind} and {last} holds {other}; one run holds one kind of rows. Write a recipe for each, "
@@ -147,60 +170,14 @@ def _require_one_kind(tallies: Sequence[Tally]) -> None:
         )
 
 
-def _require_a_preference(tally: Tally) -> None:
-    same = tally.ledger.dropped.get(SAME_SIDES, 0)
-    others = sum(n for reason, n in tally.ledger.dropped.items() if reason in (SAME_SIDES, UNREADABLE, MALFORMED))
-    if same and others == tally.ledger.read:
+def _require_a_preference(tally: Tally, gathered: Gathered, number: int) -> None:
+    dropped = gathered.dropped(number)
+    same, read = dropped[SAME_SIDES], gathered.counts[number]
+    others = sum(dropped[reason] for reason in (SAME_SIDES, UNREADABLE, MALFORMED))
+    if same and others == read:
         raise DataError(
             "{name}: chosen equals rejected in all {rows} rows, so there is nothing to prefer. Look at how the file "
             "was made (`seodang inspect`); usually one column was written twice.",
             name=tally.name,
             rows=same,
         )
-
-
-def _require_rows(prepared: Prepared) -> None:
-    if prepared.train:
-        return
-    dropped = sum((Counter(tally.ledger.dropped) for tally in prepared.tallies), Counter())
-    relax, none_left = Phrase("Relax the filters."), "Set `eval: 0`; there are too few rows to hold any out."
-    raise DataError(
-        "No row is left to train on: {read} read, {eval} held out, dropped {dropped}. {way_out}",
-        read=sum(tally.ledger.read for tally in prepared.tallies),
-        eval=len(prepared.eval),
-        dropped=runs.counted(dropped.most_common()),
-        way_out=Phrase(none_left) if prepared.eval else relax,
-    )
-
-
-def report(prepared: Prepared) -> dict[str, Any]:
-    """The stage's report; read = kept + dropped(by reason) is asserted over all sources and for each."""
-    total, repairs = Ledger(), Counter[str]()
-    for tally in prepared.tallies:
-        total.read += tally.ledger.read
-        total.kept += tally.ledger.kept
-        repairs.update(tally.repairs)
-        for reason, count in tally.ledger.dropped.items():
-            total.dropped[reason] = total.dropped.get(reason, 0) + count
-    return {
-        "rows": total.close(),
-        "metrics": {
-            "train": len(prepared.train),
-            "eval": len(prepared.eval),
-            "repairs": sum(repairs.values()),
-            "prompts_with_several_answers": sum(count > 1 for count in prepared.answers.values()),
-        },
-        "repairs": dict(sorted(repairs.items())),
-        "sources": [tally.to_report() for tally in prepared.tallies],
-    }
-
-
-def warnings(recipe: Prepare, prepared: Prepared) -> list[str]:
-    """What is no error and yet not what the recipe seems to want, a sentence each."""
-    if not recipe.eval or prepared.eval:
-        return []
-    text = (
-        "No row is held out: `eval: {share:g}` of {rows} rows chose none by the hash of their prompts, so nothing "
-        "measures the loss on unseen rows. Raise `eval`, or write `eval: 0`."
-    )
-    return [Phrase(text, share=recipe.eval, rows=len(prepared.train))]

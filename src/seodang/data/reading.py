@@ -5,14 +5,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from seodang.data.formats import Auto, Decision, Format, Known, settle
-from seodang.data.sources import Container, Row, read_rows, sniff
+from seodang.data.containers import Container
+from seodang.data.formats import Auto, Decision, Format, Known, expand, settle
+from seodang.data.hub import HubRows
+from seodang.data.sources import Row, Rows, open_rows
 from seodang.errors import DataError
 from seodang.language import Phrase
 from seodang.records import Record
@@ -29,7 +31,7 @@ class Item:
 
     found: Record | DataError
     place: str
-    row: Row | None
+    row: Mapping[str, Any] | None
 
     @property
     def reason(self) -> str:
@@ -54,49 +56,66 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """An open file: how it holds its rows, how they are written, and the rows to come, each exactly once."""
+    """An open source: how it holds its rows, how they are written, and the rows to come, each exactly once."""
 
-    path: Path
+    rows: Rows | HubRows
     container: Container
+    """What the file is; of many, the first."""
     decision: Decision
-    items: Iterator[Item]
+    found: Iterator[tuple[Row | DataError, str]]
+    """The rows to come as they stand in their file, each with its place; to be gone through once, so or as `items`."""
+    keeps_source: bool = False
+
+    @property
+    def items(self) -> Iterator[Item]:
+        """The rows to come as records."""
+        return parsed(self.found, self.decision.format, self.keeps_source)
+
+    def to_report(self) -> dict[str, Any]:
+        """Every decision and its evidence, ready for JSON; complete once the rows have been gone through."""
+        told = self.rows.to_report(self.container)
+        return told | {"format": self.decision.format.model_dump(), "evidence": self.decision.phrase}
 
 
 def open_records(
     path: str | Path, wanted: Format | None = None, name: str | None = None, keeps_source: bool = False
 ) -> Reading:
-    """Open a file of rows. Raises DataError where it cannot be read at all, or its format cannot be decided.
+    """Open a file, folder, glob or archive of rows.
 
-    `name` stands in places instead of the file's own name. With `keeps_source` a record keeps the `source` that its
-    row brings, as the rows of a run do; else its source is its place ("seed.jsonl:17").
+    Raises DataError where it cannot be read at all, or its format cannot be decided. `name` stands in places instead
+    of the path's own. With `keeps_source` a record keeps the `source` that its row brings, as the rows of a run do;
+    else its source is its place ("seed.jsonl:17").
     """
-    path = Path(path)
-    container, rows = sniff(path), read_rows(path)
-    head = list(islice(rows, EVIDENCE_ROWS))
+    return read_records(open_rows(path, name), wanted, keeps_source)
+
+
+def read_records(rows: Rows | HubRows, wanted: Format | None = None, keeps_source: bool = False) -> Reading:
+    """Rows as records: their format is decided from the first of them. Raises DataError as `open_records` does."""
+    every = iter(rows)
+    head = list(islice(every, EVIDENCE_ROWS))
     if not head:
-        raise DataError("{where}: there are no rows in the file.", where=path.name)
+        raise DataError("{where}: there are no rows in the file.", where=rows.name)
     good = [row for row, _ in head if not isinstance(row, DataError)]
     if not good:
         raise next(row for row, _ in head if isinstance(row, DataError))
-    decision = settle(wanted or Auto(), good, path.name)
-    named = ((row, place if name is None else name + place[len(path.name) :]) for row, place in chain(head, rows))
-    return Reading(path, container, decision, _items(named, decision.format, keeps_source))
+    decision = settle(wanted or Auto(), good, rows.name)
+    return Reading(rows, rows.container, decision, chain(head, every), keeps_source)
 
 
-def _at(error: DataError, place: str) -> DataError:
-    """The same error under the name by which the place is told."""
-    return DataError(error.text, **error.values | {"where": place})
-
-
-def _items(rows: Iterable[tuple[Row | DataError, str]], form: Known, keeps_source: bool) -> Iterator[Item]:
-    for row, place in rows:
-        if isinstance(row, DataError):
-            yield Item(_at(row, place), place, None)
+def parsed(rows: Iterable[tuple[Row | DataError, str]], form: Known, keeps_source: bool = False) -> Iterator[Item]:
+    """Rows with their places as records in one format: a pure function of each row."""
+    for whole, at in rows:
+        if isinstance(whole, DataError):
+            yield Item(whole, at, None)
             continue
-        try:
-            record = form.parse(row, place)
-        except DataError as error:
-            yield Item(error, place, row)
-            continue
-        source = row.get("source") if keeps_source else None
-        yield Item(replace(record, source=source) if isinstance(source, str) and source else record, place, row)
+        for row, place in expand(form, whole, at):
+            if isinstance(row, DataError):
+                yield Item(row, place, None)
+                continue
+            try:
+                record = form.parse(row, place)
+            except DataError as error:
+                yield Item(error, place, row)
+                continue
+            source = row.get("source") if keeps_source else None
+            yield Item(replace(record, source=source) if isinstance(source, str) and source else record, place, row)

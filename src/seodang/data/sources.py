@@ -1,309 +1,159 @@
-"""Rows out of a file, each with the place it came from: "seed.jsonl:17" is row 17.
+"""Rows out of files, each with the place it came from: "seed.jsonl:17" is line 17.
 
-Read now: JSON lines, a JSON array, JSON objects one after the other (pretty-printed or not), and `.txt` with one text
-per line; UTF-8 with or without a byte-order mark; any line ends. What a file is decides its content, not its name:
-a `.jsonl` that holds one array is an array. Everything else is one `DataError` that says what it is and what to do.
+What a file is decides its content, not its name: a `.jsonl` that holds one array is an array. Every decision
+(container, encoding, line ends) comes with its evidence.
 
-A place is the line for JSON lines and texts, and the number of the row for an array or for objects, however they are
-laid out. A row that cannot be read comes out as a `DataError` beside its place, so that the caller stops or counts it;
-`error.values["raw"]` is its text as it stands in the file.
+    files       which files a path names: folders, globs, archives, compressed data
+    encodings   UTF-8, CP949, UTF-16
+    containers  what each file is
+    json_rows   JSON lines · one array · objects over several lines · one object that wraps the rows
+    tables      CSV · TSV · parquet · xlsx
+    transcripts a text per line · dialogues with speakers
+
+A place is a line for lines, texts, tables and dialogues (their first), and the number of the row for an array, objects
+and parquet. In a folder or an archive it begins with the file: "set.zip/답변/a.jsonl:17". A row that cannot be read
+comes out as a `DataError` beside its place, so that the caller stops or counts it; `error.values["raw"]` is its text.
 """
 
 from __future__ import annotations
 
-import difflib
-import json
-import re
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any
 
+from seodang.data import encodings, json_rows, tables, transcripts
+from seodang.data.containers import Container, damaged, lines_of, seekable, sniff_file
+from seodang.data.files import DAMAGED, File, Found, find
 from seodang.errors import DataError
-from seodang.language import Phrase
 
 Row = dict[str, Any]
 
-_UTF16 = Phrase("UTF-16 text"), Phrase("Save it as UTF-8 first: `iconv -f UTF-16 -t UTF-8 FILE`.")
-_MAGIC = (
-    (b"\x1f\x8b", Phrase("gzip-compressed"), Phrase("Unpack it first (`gunzip`).")),
-    (b"\x28\xb5\x2f\xfd", Phrase("zstd-compressed"), Phrase("Unpack it first (`unzstd`).")),
-    (b"PK\x03\x04", Phrase("a zip archive or an Excel workbook"),
-     Phrase("Unpack it, or save the sheet as JSON lines, first.")),
-    (b"PAR1", Phrase("a parquet file"), Phrase('Write it as JSON lines first: `pandas.read_parquet(…).to_json(…, '
-     'orient="records", lines=True, force_ascii=False)`.')),
-    (b"\xff\xfe", *_UTF16),
-    (b"\xfe\xff", *_UTF16),
-)  # fmt: skip
-_TABLES = {
-    ".csv": (Phrase("comma-separated values"), "pandas.read_csv(…)"),
-    ".tsv": (Phrase("tab-separated values"), 'pandas.read_csv(…, sep="\\t", quoting=3)'),
-}
-_BOM = b"\xef\xbb\xbf"
-_HEAD = 1 << 16
-_SPACE = re.compile(r"\s*")
-_WAY_OUT = Phrase("Mend or remove it, or let `prepare` drop and count such rows with `on_error: skip`.")
-_SHOWN = 24
-_FAULTS = {
-    "Expecting value": "no value begins at {there!r}",
-    "Expecting property name": "a column name in double quotes must stand at {there!r}",
-    "Illegal trailing comma": "a comma too many at {there!r}",
-    "Expecting ':'": "a colon is missing before {there!r}",
-    "Expecting ','": "a comma, or the backslash of a quotation mark in a text, is missing before {there!r}",
-    "Invalid control character": "a line end, tab or other control character is not escaped at {there!r}",
-    "Invalid \\": "a backslash that escapes nothing must be doubled at {there!r}",
-    "Extra data": "after the row stands {there!r}",
-    "": "a mistake at {there!r}",
-}
-"""How the messages of `json` begin → the same for a reader, with the text there."""
-_READS = Phrase("seodang reads JSON lines, a JSON array, and .txt files with one text per line")
+
+class Rows:
+    """The rows of a path, to be gone through once, and what is found out on the way."""
+
+    def __init__(self, found: Found, name: str) -> None:
+        self.name = name
+        self.unread = found.unread
+        """Files beside those read that are no data."""
+        self.files: Counter[Container] = Counter()
+        """What the files gone through so far are → how many."""
+        self._found = found
+        self._first: Container | None = None
+        if not found.is_many:
+            self._first = sniff_file(found.files[0])
+
+    @property
+    def container(self) -> Container:
+        """What the file is; of many, the first that can be read. Raises DataError where none can."""
+        error: DataError | None = None
+        for file in self._found.files if self._first is None else ():
+            try:
+                self._first = sniff_file(file)
+                break
+            except DataError as one:
+                error = error or one
+        if self._first is None:
+            assert error is not None
+            raise error
+        return self._first
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(file.size for file in self._found.files)
+
+    @property
+    def count(self) -> int:
+        """How many files there are."""
+        return len(self._found.files)
+
+    def to_report(self, container: Container) -> dict[str, Any]:
+        """The decisions and their evidence, ready for JSON; of many files also how many are what."""
+        told = container.to_report()
+        if not self._found.is_many:
+            return told
+        groups = [one.to_report() | {"files": count} for one, count in self.files.items()]
+        return told | {"files": self.count, "groups": groups, "unread": list(self.unread)}
+
+    def __iter__(self) -> Iterator[tuple[Row | DataError, str]]:
+        """The rows in order. Of many files, one that cannot be read at all is one error at its own place."""
+        for file in self._found.files:
+            try:
+                container = self._first if not self._found.is_many and self._first else sniff_file(file)
+                rows = file_rows(file, container)
+            except DataError as error:
+                if not self._found.is_many:
+                    raise
+                yield error, file.name
+                continue
+            self.files[container] += 1
+            yield from _guarded(rows, file.name)
 
 
-@dataclass(frozen=True, slots=True)
-class Container:
-    """How a file holds its rows, decided from its first bytes."""
+def open_rows(path: str | Path, name: str | None = None) -> Rows:
+    """The rows of a file, a folder, a glob or an archive. `name` stands in places instead of the path's own.
 
-    kind: Literal["lines", "array", "objects", "text"]
-    """JSON lines · one JSON array · JSON objects over several lines each · a text per line."""
-    encoding: Literal["utf-8", "utf-8-sig"]
-    line_ends: Literal["LF", "CRLF", "CR"]
+    Raises DataError at once for a file that cannot be read at all: missing, empty, of another kind.
+    """
+    return Rows(find(path, name), name or Path(path).name or str(path))
+
+
+def read_rows(path: str | Path) -> Iterator[tuple[Row | DataError, str]]:
+    """The rows of a path in order, each as a dictionary (or the DataError that it is) with its place."""
+    return iter(open_rows(path))
 
 
 def sniff(path: str | Path) -> Container:
     """What kind of file this is. Raises DataError when it is missing, empty, or nothing that is read here."""
-    path = Path(path)
-    head = _head(path)
-    for magic, name, advice in _MAGIC:
-        if head.startswith(magic):
-            raise DataError("{where} is {name}. {advice}", where=path.name, name=name, advice=advice)
-    if path.suffix.lower() in _TABLES:
-        name, reader = _TABLES[path.suffix.lower()]
-        raise DataError(
-            "{where} holds {name}; {reads}. Write it as JSON lines first: "
-            '`{reader}.to_json(…, orient="records", lines=True, force_ascii=False)`.',
-            where=path.name,
-            name=name,
-            reads=_READS,
-            reader=reader,
-        )
-    encoding: Literal["utf-8", "utf-8-sig"] = "utf-8-sig" if head.startswith(_BOM) else "utf-8"
-    line_ends = _line_ends(head)
-    first = next(raw for _, raw in _lines(path, line_ends) if raw.strip()).strip()
-    return Container(_kind(path, first), encoding, line_ends)
+    return open_rows(path).container
 
 
-def read_rows(path: str | Path) -> Iterator[tuple[Row | DataError, str]]:
-    """The rows of a file in order, each as a dictionary (or the DataError that it is) with its place.
+def file_rows(file: File, container: Container) -> Iterator[tuple[Row | DataError, str]]:
+    """The rows of one file that is such a container."""
+    name, kind, detail = file.name, container.kind, container.detail
+    if kind in ("parquet", "xlsx"):
+        opened = seekable(file)
+        if kind == "parquet":
+            return _closing(tables.parquet_rows(tables.open_parquet(opened, name), name), opened)
+        return _closing(tables.workbook_rows(tables.sheets_of(opened, name), name), opened)
+    codec = "cp949" if container.encoding == "cp949" else "utf-8"
+    text = encodings.decoded(file.open(), container.encoding)
+    if kind in ("array", "objects", "wrapped"):
+        return _closing(_documents(text, name, codec, container), text)
+    lines = lines_of(text, container.line_ends)
+    if kind == "lines":
+        return _closing(json_rows.line_rows(lines, name, codec), text)
+    if kind in ("csv", "tsv"):
+        found = tables.tsv_rows(lines, name, codec) if kind == "tsv" else tables.csv_rows(lines, name, codec, detail)
+        return _closing(found, text)
+    if kind == "text":
+        return _closing(transcripts.text_rows(lines, name, codec), text)
+    return _closing(transcripts.dialogue_rows(lines, name, codec, detail), text)
 
-    Raises DataError at once for a file that cannot be read at all: missing, empty, not UTF-8, of another kind.
-    """
-    path = Path(path)
-    container = sniff(path)
-    if container.kind == "text":
-        return _text_rows(path, container)
-    if container.kind == "lines":
-        return _line_rows(path, container)
-    return _document_rows(path, container)
+
+def _documents(text: IO[bytes], name: str, codec: str, container: Container) -> Iterator[tuple[Row | DataError, str]]:
+    if container.kind == "array":
+        return json_rows.array_rows(text, name, codec)
+    if container.kind == "objects":
+        return json_rows.object_rows(text, name, codec)
+    return json_rows.wrapped_rows(text, name, codec, container.detail)
 
 
-def _head(path: Path) -> bytes:
-    if path.is_dir():
-        raise DataError("{where} is a folder. Name the file in it to read.", where=path)
+def _closing(rows: Iterator[Any], opened: IO[bytes]) -> Iterator[Any]:
     try:
-        with path.open("rb") as file:
-            head = file.read(_HEAD)
-            while head and not head.removeprefix(_BOM).strip() and (more := file.read(_HEAD)):
-                head = more
-    except FileNotFoundError:
-        raise DataError("The file {where} does not exist.{near}", where=path, near=_near(path)) from None
-    except OSError as error:
-        raise DataError("The file {where} cannot be read: {why}.", where=path, why=error.strerror) from None
-    if not head.removeprefix(_BOM).strip():
-        raise DataError("{where}: the file is empty. Give a file with rows.", where=path.name)
-    return head
+        yield from rows
+    finally:
+        opened.close()
 
 
-def _near(path: Path) -> Phrase:
-    names = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
-    near = difflib.get_close_matches(path.name, names, 1)
-    if not near:
-        return Phrase(" Paths start at the working directory.")
-    return Phrase(" Did you mean {near}?", near=path.with_name(near[0]))
-
-
-def _line_ends(head: bytes) -> Literal["LF", "CRLF", "CR"]:
-    if b"\r\n" in head:
-        return "CRLF"
-    return "CR" if b"\r" in head and b"\n" not in head else "LF"
-
-
-def _kind(path: Path, first: bytes) -> Literal["lines", "array", "objects", "text"]:
-    """JSON lines where the first line is a whole object; objects where the first one needs more lines than that."""
-    plain = path.suffix.lower() == ".txt"
-    if first.startswith(b"{"):
-        if isinstance(_loads(first), dict):
-            return "lines"
-        if not plain:
-            return "objects" if _starts_with_object(path) else "lines"
-    if plain:
-        return "text"
-    if first.startswith(b"["):
-        return "array"
-    raise DataError(
-        "{where} is not JSON: it starts with {start}. {reads}; a file in which the turns of dialogues stand as plain "
-        "text has to be made into rows first.",
-        where=path.name,
-        start=repr(first.decode("utf-8", "replace")[:40]),
-        reads=_READS,
-    )
-
-
-def _loads(raw: bytes | str) -> Any:
+def _guarded(rows: Iterator[tuple[Row | DataError, str]], name: str) -> Iterator[tuple[Row | DataError, str]]:
+    """The rows, and where the file itself turns out damaged, an error after the last row that could be read."""
+    last = name
     try:
-        return json.loads(raw, parse_constant=_no_number)
-    except ValueError:
-        return None
-
-
-def _no_number(name: str) -> None:
-    """NaN and the infinities, which pandas writes for a missing value and JSON does not know, read as null."""
-
-
-def _starts_with_object(path: Path) -> bool:
-    try:
-        found, _ = json.JSONDecoder().raw_decode(_text(path).lstrip())
-    except ValueError:
-        return False
-    return isinstance(found, dict)
-
-
-def _lines(path: Path, line_ends: str) -> Iterator[tuple[int, bytes]]:
-    """The lines of a file as bytes, numbered from 1, without a byte-order mark."""
-    with path.open("rb") as file:
-        lines = file.read().split(b"\r") if line_ends == "CR" else file
-        for number, raw in enumerate(lines, 1):
-            yield number, raw.removeprefix(_BOM) if number == 1 else raw
-
-
-def _line_rows(path: Path, container: Container) -> Iterator[tuple[Row | DataError, str]]:
-    for number, raw in _lines(path, container.line_ends):
-        if raw.strip():
-            place = f"{path.name}:{number}"
-            yield _line_row(raw, place), place
-
-
-def _line_row(raw: bytes, place: str) -> Row | DataError:
-    try:
-        text = raw.decode("utf-8").strip()
-        row = json.loads(text, parse_constant=_no_number)
-    except UnicodeDecodeError as error:
-        return _not_utf8(place, raw, error)
-    except (ValueError, RecursionError) as error:
-        told = "{where}: the line is not valid JSON: {why}. {way_out}"
-        return DataError(told, where=place, why=_why(error), way_out=_WAY_OUT, raw=text)
-    return row if isinstance(row, dict) else _not_object(row, place, text)
-
-
-def _text_rows(path: Path, container: Container) -> Iterator[tuple[Row | DataError, str]]:
-    for number, raw in _lines(path, container.line_ends):
-        place = f"{path.name}:{number}"
-        try:
-            text = raw.decode("utf-8").strip("\r\n")
-        except UnicodeDecodeError as error:
-            yield _not_utf8(place, raw, error), place
-            continue
-        if text.strip():
-            yield {"text": text}, place
-
-
-def _document_rows(path: Path, container: Container) -> Iterator[tuple[Row | DataError, str]]:
-    """The members of an array, or objects one after the other, each with its number, so that the layout is free.
-
-    A mistake ends the reading, for nothing says where the next row would begin; its place is its line.
-    """
-    text = _text(path)
-    array = container.kind == "array"
-    decode = json.JSONDecoder(parse_constant=_no_number).raw_decode
-    number = 0
-    at = _space(text, text.index("[") + 1 if array else 0)
-    while at < len(text) and not (array and text[at] == "]"):
-        number += 1
-        place = f"{path.name}:{number}"
-        try:
-            row, end = decode(text, at)
-        except (ValueError, RecursionError) as error:
-            yield _torn(path, text, at, error)
-            return
-        yield row if isinstance(row, dict) else _not_object(row, place, text[at:end]), place
-        at = _space(text, end)
-        if array and at < len(text) and text[at] != "]":
-            if text[at] != ",":
-                yield _torn(path, text, at, Phrase("a comma is missing between two rows"))
-                return
-            at = _space(text, at + 1)
-    after = _space(text, at + 1)
-    if array and (at >= len(text) or after < len(text)):
-        open_end, more = Phrase("the array is not closed"), Phrase("text follows the array")
-        yield _torn(path, text, after, open_end if at >= len(text) else more)
-
-
-def _space(text: str, at: int) -> int:
-    found = _SPACE.match(text, at)
-    return found.end() if found else at
-
-
-def _torn(path: Path, text: str, start: int, fault: Exception | Phrase) -> tuple[DataError, str]:
-    """The error of a document with a mistake, and its line. What is not read, from `start` on, is its `raw`."""
-    at = getattr(fault, "pos", start)
-    place = f"{path.name}:{text.count(chr(10), 0, at) + 1}"
-    why = _why(fault) if isinstance(fault, Exception) else fault
-    told = "{where}: not valid JSON at this line: {why}; no row after it is read."
-    return DataError(told, where=place, why=why, raw=text[start:].strip()), place
-
-
-def _text(path: Path) -> str:
-    data = path.read_bytes().removeprefix(_BOM)
-    try:
-        return data.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise _not_utf8(f"{path.name}:{line}", data, error) from None
-
-
-def _not_utf8(place: str, raw: bytes, error: UnicodeDecodeError) -> DataError:
-    try:
-        raw.decode("cp949")
-        codec, guess = "cp949", Phrase("it reads as CP949: `iconv -f CP949 -t UTF-8 FILE`")
-    except UnicodeDecodeError:
-        codec, guess = "utf-8", Phrase("save it as UTF-8")
-    return DataError(
-        "{where}: not UTF-8 (byte 0x{byte:02x}); {guess}.",
-        where=place,
-        byte=raw[error.start],
-        guess=guess,
-        raw=raw.decode(codec, "backslashreplace").strip(),
-    )
-
-
-def _not_object(row: Any, place: str, raw: str) -> DataError:
-    number = Phrase("a number")
-    names = {list: Phrase("a list"), str: Phrase("a text"), int: number, float: number, bool: Phrase("true or false")}
-    return DataError(
-        "{where}: a row must be a JSON object with named columns, this one is {what}. {way_out}",
-        where=place,
-        what=names.get(type(row), Phrase("null")),
-        way_out=_WAY_OUT,
-        raw=raw,
-    )
-
-
-def _why(error: Exception) -> Phrase:
-    """What is wrong, in words, with the text where it is."""
-    if not isinstance(error, json.JSONDecodeError):
-        deep, long = Phrase("it is nested too deeply"), Phrase("a number in it is too long")
-        return deep if isinstance(error, RecursionError) else long
-    text, at = error.doc, error.pos
-    if error.msg.startswith("Unterminated") or not text[at:].strip():
-        return Phrase("it is cut off after {end!r}", end=text.rstrip().rpartition(chr(10))[2][-_SHOWN:])
-    what = next(what for start, what in _FAULTS.items() if error.msg.startswith(start))
-    return Phrase(what, there=text[at : at + _SHOWN].strip())
+        for row, place in rows:
+            last = place
+            yield row, place
+    except (DataError, UnicodeDecodeError, *DAMAGED) as error:
+        yield damaged(name, error, last), last if last != name else f"{name}:1"

@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from seodang import runs
+from seodang.data.containers import Container
 from seodang.data.dedup import DedupIndex
+from seodang.data.files import nfc
 from seodang.data.filters import Empty, EndsWithColon, PromptEqualsAnswer
 from seodang.data.formats import Decision
+from seodang.data.hub import open_hub
 from seodang.data.judge import judge
-from seodang.data.reading import MALFORMED, UNREADABLE, Item, Reading, open_records
-from seodang.data.sources import Container, read_rows, sniff
+from seodang.data.reading import MALFORMED, UNREADABLE, Item, Reading, open_records, read_records
+from seodang.data.sources import Rows, open_rows
 from seodang.errors import DataError
 from seodang.korean.register import is_polite
 from seodang.korean.script import Shares, shares
@@ -31,6 +34,8 @@ FILTERS = (Empty(), PromptEqualsAnswer(), EndsWithColon())
 SAMPLE = 2000
 """At least so many records are kept, evenly over the file, for what is too slow to do on all."""
 SHOWN = 3
+KOREAN = 0.3
+"""Share of Hangul among the letters of a Korean text; code and foreign words make up much of some answers."""
 
 
 @dataclass(slots=True)
@@ -56,7 +61,8 @@ class Survey:
     """What one pass over a file found. Lengths are characters."""
 
     path: Path
-    container: Container
+    source: Rows
+    """The path as it was opened: what its files are, and with which evidence."""
     decision: Decision | None = None
     undecided: str = ""
     """Why no format was chosen; empty where one was."""
@@ -69,8 +75,13 @@ class Survey:
     first: dict[str, str] = field(default_factory=dict)
     """Defect → where it was met first."""
     repairs: Counter[str] = field(default_factory=Counter)
-    shown: list[dict[str, Any]] = field(default_factory=list)
+    shown: list[Mapping[str, Any]] = field(default_factory=list)
     sample: Sample = field(default_factory=Sample)
+
+    @property
+    def container(self) -> Container:
+        """What the file is; of many, the first."""
+        return self.source.container
 
     @property
     def unusable(self) -> int:
@@ -86,6 +97,10 @@ class Survey:
         """Shares of the scripts in the sampled answers."""
         return shares("\n".join(text for record in self.sample.records for text in answers_of(record)))
 
+    def languages(self) -> dict[str, int]:
+        """How many of the sampled answers are Korean, English, another language, or have no letters."""
+        return dict(Counter(language_of(text) for record in self.sample.records for text in answers_of(record)))
+
     def politeness(self) -> dict[str, int]:
         """How many of the sampled answers end politely, plainly, or without a sentence ending."""
         found = Counter(is_polite(text) for record in self.sample.records for text in answers_of(record))
@@ -94,8 +109,7 @@ class Survey:
 
 def survey(path: str | Path) -> Survey:
     """Look at every row of a file. Raises DataError only where the file cannot be read at all, or none of its rows."""
-    path = Path(path)
-    found = Survey(path, sniff(path))
+    found = Survey(Path(path), open_rows(path))
     index = DedupIndex()
     for item in _items(found):
         found.rows += 1
@@ -116,10 +130,11 @@ def survey(path: str | Path) -> Survey:
 def _items(found: Survey) -> Iterator[Item]:
     """The rows as records; where no format can be decided, as they are."""
     try:
-        reading = open_records(found.path)
+        reading = read_records(found.source)
     except DataError as error:
         found.undecided = error.phrase
-        for row, place in read_rows(found.path):
+        found.source = open_rows(found.path)
+        for row, place in found.source:
             yield Item(row if isinstance(row, DataError) else error, place, None if isinstance(row, DataError) else row)
         return
     found.decision = reading.decision
@@ -152,6 +167,14 @@ def answers_of(record: Record) -> list[str]:
     return [message.content for message in record.completion] if isinstance(record, Unpaired) else []
 
 
+def language_of(text: str) -> str:
+    """The language that most letters of a text tell: `ko`, `en` (any in Latin letters), `other`, or `none`."""
+    found = shares(text)
+    if not found.letters:
+        return "none"
+    return "ko" if found.hangul >= KOREAN else "en" if found.latin > max(found.han, found.kana) else "other"
+
+
 def _type(value: Any) -> str:
     if value is None or value == "":
         return "empty"
@@ -169,17 +192,19 @@ def percentiles(values: Sequence[int]) -> dict[str, int]:
 
 
 def named(sources: Sequence[Source]) -> list[tuple[Source, str]]:
-    """Each source with the name of its places: that of its file, its path where two share one, or its run."""
-    names = [os.path.basename(source.path or "") for source in sources]
+    """Each source with the name of its places: that of its file, its path where two share one, its run or its set."""
+    names = [os.path.basename(nfc(source.path or "").rstrip("/")) for source in sources]
     files = Counter(name for name in names if name)
     return [
-        (source, str(source.run or (source.path if files[name] > 1 else name)))
+        (source, source.hub.name if source.hub else str(source.run or (source.path if files[name] > 1 else name)))
         for source, name in zip(sources, names, strict=True)
     ]
 
 
 def open_source(source: Source, name: str) -> Reading:
     """A source of `prepare`, open. Raises DataError where it cannot be read, or its run holds no rows."""
+    if source.hub:
+        return read_records(open_hub(source.hub), source.format)
     if source.path:
         return open_records(source.path, source.format, name)
     path = runs.finished_run(str(source.run), "sources.run") / runs.TRAIN

@@ -17,13 +17,17 @@ _LATIN = re.compile(
     "[A-Za-z\u00aa\u00ba\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u1e00-\u1eff\uff21-\uff3a\uff41-\uff5a]+"
 )
 
-_NOT_PROSE = re.compile(
+_CODE = (
     r"```.*?(?:```|\Z)"  # fenced code
     r"|`[^`\n]+`"  # inline code
-    r"|\$\$.+?\$\$|\\\[.+?\\\]|\\\(.+?\\\)|\$[^$\n]*[\\^_{=][^$\n]*\$"  # LaTeX; a plain price in dollars is prose
-    r"|(?:https?://|www\.)[^\s<>\"'()가-힣]+",
-    re.DOTALL,
+    r"|\$\$.{1,4000}?\$\$|\\\[.{1,4000}?\\\]|\\\(.{1,4000}?\\\)"  # LaTeX
+    r"|\$[^$\n]*[\\^_{=][^$\n]*\$"  # the same within a line; a plain price in dollars is prose
 )
+CODE = re.compile(_CODE, re.DOTALL)
+"""Fenced code, inline code and LaTeX. A formula is bounded, so that openings without an end cost no quadratic time."""
+_NOT_PROSE = re.compile(_CODE + r"|(?:https?://|www\.)[^\s<>\"'()가-힣]+", re.DOTALL)
+# Without one of these there is nothing that is no prose.
+_MAY_HOLD_CODE = re.compile(r"[`$\\/]|www\.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,7 @@ class Shares:
 
 def prose(text: str) -> str:
     """The text without code, LaTeX and web addresses: what its language is judged on."""
-    return _NOT_PROSE.sub(" ", text)
+    return _NOT_PROSE.sub(" ", text) if _MAY_HOLD_CODE.search(text) else text
 
 
 def shares(text: str) -> Shares:
@@ -51,7 +55,12 @@ def shares(text: str) -> Shares:
 
 
 def hangul_share(text: str) -> float | None:
-    """Hangul among the letters of `text`, 0 to 1, or None where it has no letter."""
+    """Hangul among the letters of the prose in `text`, 0 to 1, or None where it has no letter.
+
+    Code, LaTeX and web addresses are left out (`prose`); digits, spaces, signs and emoji are no letters. Hangul is
+    [가-힣ㄱ-ㅎㅏ-ㅣ]; a decomposed text must be normalised first.
+    """
+    text = prose(text)
     letters = _length(_LETTER, text)
     return _length(_HANGUL, text) / letters if letters else None
 

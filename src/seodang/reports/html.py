@@ -5,6 +5,8 @@
     figures       [{"step", …}] is a curve, [1, 2, …] or {"edges", "counts"} a histogram
     preview       {"views": […], "steps": {…}} as preview.py reads it, or the spans of one row
     samples       [{"prompt", "reference", "answers": {model: text}}], or {reason: [row]}
+    licenses      [{"name", "revision", "license", "upstream", "rows", "forbids"}]
+    warnings      sentences
 
 What a report lacks is left out. Nothing is loaded from elsewhere, and text from data is text: Jinja escapes all of it.
 """
@@ -30,7 +32,9 @@ LEDGERS = (("read", "kept", "dropped"), ("sent", "answered", "failed"), ("parsed
 BESIDE = frozenset({"counts", "intervals", "tasks", "n"})
 """What a model's metrics hold beside the metrics themselves."""
 NO_SAMPLE = {"prompt": "", "reference": ""}
-SHOWN_ELSEWHERE = frozenset({"rows", "metrics", "figures", "preview", "samples", "sources", "verdict"})
+SHOWN_ELSEWHERE = frozenset(
+    {"rows", "metrics", "figures", "preview", "samples", "sources", "verdict", "licenses", "warnings"}
+)
 
 
 def write_report(run_path: Path) -> Path:
@@ -62,6 +66,8 @@ def render(
         model_rows=list(_model_rows(models)),
         tasks=list(_tasks(models)),
         tables={key: value for key, value in report.items() if key not in SHOWN_ELSEWHERE and _is_table(value)},
+        licenses=[one for one in _list(report.get("licenses")) if isinstance(one, dict)],
+        warnings=[str(one) for one in _list(report.get("warnings"))],
         figures=list(_figures(report.get("figures") or {"loss": log})),
         views=views(report.get("preview")),
         steps=steps(report.get("preview")),
@@ -75,7 +81,14 @@ def render(
 @lru_cache
 def _template() -> Template:
     made = environment()
-    filters: dict[str, Any] = {"number": number, "reason": reason, "share": share, "turns": _turns}
+    filters: dict[str, Any] = {
+        "number": number,
+        "reason": reason,
+        "share": share,
+        "turns": _turns,
+        "bars": _bars,
+        "cause": _cause,
+    }
     made.filters |= filters
     return made.get_template("report.html.j2")
 
@@ -219,6 +232,19 @@ def _last(tables: list[Mapping[str, Mapping[str, Any]]], task: str, key: str) ->
 def _is_table(value: Any) -> bool:
     plain = isinstance(value, dict) and bool(value) and not _ledger("", value)
     return plain and all(isinstance(one, (int, float, str)) for one in value.values())
+
+
+def _cause(row: Any) -> list[tuple[str, str]]:
+    """What a dropped row says of itself: where it stood, what is wrong, what it repeats."""
+    keys = ("source", "error", "duplicate_of", "question", "license")
+    return [(key, str(row[key])) for key in keys if row.get(key)] if isinstance(row, dict) else []
+
+
+def _bars(table: Mapping[str, Any]) -> dict[str, float]:
+    """Key → its part of the largest, 0 to 1, where a table holds counts that can be compared; else nothing."""
+    counts = {key: value for key, value in table.items() if isinstance(value, int) and not isinstance(value, bool)}
+    largest = max(counts.values(), default=0)
+    return {key: value / largest for key, value in counts.items()} if len(counts) == len(table) > 1 and largest else {}
 
 
 def _figures(figures: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
