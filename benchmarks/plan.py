@@ -150,12 +150,10 @@ def run_case(recipe_file: Path) -> dict[str, Any]:
 
     def before(self: Any, *args: Any, **kwargs: Any) -> None:
         if "resident" not in found:
-            ctypes.CDLL(None).malloc_trim(0)
-            found["resident"] = _status("VmRSS")
-            Path("/proc/self/clear_refs").write_text("5")
+            start_peak(found)
 
     def after(self: Any, *args: Any, **kwargs: Any) -> Any:
-        found["peak"] = _status("VmHWM")
+        found["peak"] = status("VmHWM")
         return after_step(self, *args, **kwargs)
 
     DefaultFlowCallback.on_step_begin, DefaultFlowCallback.on_step_end = before, after
@@ -163,7 +161,15 @@ def run_case(recipe_file: Path) -> dict[str, Any]:
     return found
 
 
-def _status(key: str) -> int:
+def start_peak(found: dict[str, Any]) -> None:
+    """Note the resident size, give free memory back before, and let the kernel's peak begin here."""
+    ctypes.CDLL(None).malloc_trim(0)
+    found["resident"] = status("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def status(key: str) -> int:
+    """A size from the kernel's account of this process, in bytes."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(key))
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import TypeAdapter
 from transformers import GenerationConfig, GPT2Config, GPT2LMHeadModel, LlamaForCausalLM
 
 from seodang.errors import DataError, ModelError, TemplateError
@@ -19,7 +20,10 @@ from seodang.generation import Completion, Generator, LocalCompleter, _Draw, loa
 from seodang.records import Message
 from seodang.runs import Run, hash_text
 from seodang.self_instruct.completers import Request, Sampling
+from seodang.tuning.adapters import Adapter
 from seodang.tuning.specs import ModelSpec
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")  # peft 0.21.2
 
 GREEDY = Sampling(max_new_tokens=12)
 WARM = Sampling(temperature=1.0, top_p=0.95, max_new_tokens=12)
@@ -381,3 +385,59 @@ def test_the_name_changes_with_weights_and_template(chat_dir: Path) -> None:
     data[-1] ^= 1
     weights.write_bytes(bytes(data))
     assert len({name, retold, load_completer(spec).name}) == 3
+
+
+# --- Vectors before the text -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["prompt_tuning", "prefix_tuning"])
+def led(request: pytest.FixtureRequest, model_dir: Path, learned: Any) -> Any:
+    """A model with learned positions, and one with rotary ones, behind loud virtual tokens."""
+    return lambda kind: with_virtual_tokens(request.param, model_dir if kind == "rope" else learned)
+
+
+def with_virtual_tokens(kind: str, base: Any) -> Any:
+    import copy
+
+    import peft
+
+    config: Any = TypeAdapter(Adapter).validate_python({"kind": kind, "num_virtual_tokens": 5})
+    plain = LlamaForCausalLM.from_pretrained(base) if isinstance(base, Path) else copy.deepcopy(base)
+    torch.manual_seed(4)
+    model = peft.get_peft_model(plain, config.to_peft(1))
+    for weight in model.prompt_encoder.parameters():
+        weight.data = torch.randn_like(weight)
+    return model
+
+
+@pytest.mark.parametrize("kind", ["rope", "learned"])
+def test_behind_virtual_tokens_a_batch_is_the_argmax_of_plain_forwards(
+    kind: str, led: Any, tokenizer: Any, prompts: list[Any]
+) -> None:
+    """Padded, the rows of prompt tuning would be read at positions which they were not trained at."""
+    model = led(kind)
+    batched = Generator(model, tokenizer, [], batch_size=5).answer([*prompts, prompts[0]], GREEDY, 0)
+    assert batched[0] == batched[-1]
+    for prompt, done in zip(prompts, batched, strict=False):
+        ids = list(prompt)
+        for _ in range(GREEDY.max_new_tokens):
+            with torch.no_grad():
+                ids.append(int(model.eval()(torch.tensor([ids])).logits[0, -1].argmax()))
+        assert done.ids == tuple(ids[len(prompt) :])
+
+
+def test_virtual_tokens_take_room(led: Any, tokenizer: Any) -> None:
+    generator = Generator(led("learned"), tokenizer, [])
+    assert generator.max_length == 64 - 5
+    assert [generator.room([5] * length, GREEDY) for length in (40, 50, 59)] == [12, 9, 0]
+    full, none = generator.answer([[5] * 50, [5] * 59], GREEDY, 0)
+    assert (len(full.ids), none) == (9, Completion("", (), False))
+
+
+def test_rows_of_one_length_still_go_together(led: Any, tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, sizes = led("rope"), []
+    plain = model.generate
+    monkeypatch.setattr(model, "generate", lambda **k: sizes.append(tuple(k["input_ids"].shape)) or plain(**k))
+    Generator(model, tokenizer, []).answer([[5, 6], [7, 8, 9], [9, 8], [4, 5, 6]], GREEDY, 0)
+    padded = model.active_peft_config.peft_type == "PREFIX_TUNING"
+    assert sizes == ([(4, 3)] if padded else [(2, 3), (2, 2)])

@@ -98,9 +98,24 @@ def test_every_recipe_loads() -> None:
     recipes = sorted((ROOT / "recipes").rglob("[0-9]*-*.yaml"))
     folders = Counter(path.parent.name for path in recipes)
     ours = {"first-real": 5, "korean-from-scratch": 8, "smoke": 11, "starter": 2}
+    models = "qwen3-0.6b qwen3-8b exaone kanana hyperclovax-seed a.x-light polyglot-ko solar"
+    ours |= dict.fromkeys(models.split(), 3)
     assert folders == ours | {"quickstart": 12, "quickstart-controls": 13}
     for path in recipes:
         load_recipe(path)
+
+
+def test_every_model_has_its_facts() -> None:
+    from seodang.recipe_file import load_recipe
+
+    page = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    for readme in sorted((ROOT / "recipes").glob("*/README.md")):
+        text, sft = readme.read_text(encoding="utf-8"), readme.with_name("2-sft.yaml")
+        if "라이선스 · licence" not in text:
+            continue
+        name = load_recipe(sft).recipe.model.name_or_path
+        assert name in text and f"](../recipes/{readme.parent.name}/README.md) | `{name}`" in page
+        assert [word for word in ("gated", "remote code", "thinking", "shape") if f"· {word}" not in text] == []
 
 
 def test_public_names_are_sorted_and_exact() -> None:

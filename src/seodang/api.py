@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
     from seodang.data.preview import Preview
+    from seodang.evaluation.metrics import Metric
     from seodang.workflow import Mode
 
 Data: TypeAlias = "str | os.PathLike[str] | Iterable[Row] | Mapping[str, Any]"
@@ -62,13 +63,18 @@ def sft(
     *,
     mode: Mode = "fresh",
     formatting_func: Formatting | None = None,
+    trainer: type | None = None,
+    metrics: Mapping[str, Metric] | None = None,
     **keys: Any,
 ) -> Finished:
     """Supervised fine-tuning; `keys` are those of an `sft` recipe. Raises SeodangError with one clear paragraph.
 
-    A finished run that is asked for again, unchanged, is given back as it is.
+    `trainer` is a class below `seodang.tuning.sft.TokenTrainer` with a `compute_loss` of its own. `metrics` are
+    functions of an `Answer` (seodang.evaluation.metrics) to a number or None, measured on held-out prompts at every
+    evaluation and logged as `eval_<name>`. A finished run that is asked for again, unchanged, is given back as it is.
     """
-    return _run({"stage": "sft", **keys}, model, data, _Job(Path(output_dir), mode, formatting_func))
+    brought = {name: one for name, one in (("trainer", trainer), ("metrics", metrics)) if one}
+    return _run({"stage": "sft", **keys}, model, data, _Job(Path(output_dir), mode, formatting_func, brought))
 
 
 def dpo(
@@ -78,13 +84,16 @@ def dpo(
     *,
     mode: Mode = "fresh",
     formatting_func: Formatting | None = None,
+    trainer: type | None = None,
     **keys: Any,
 ) -> Finished:
     """Preference tuning of a run, which is also the reference; `keys` are those of a `dpo` recipe.
 
-    Raises SeodangError with one clear paragraph.
+    `trainer` is a class below `seodang.tuning.dpo.PairTrainer` with a `compute_loss` of its own. Raises SeodangError
+    with one clear paragraph.
     """
-    return _run({"stage": "dpo", **keys}, model, data, _Job(Path(output_dir), mode, formatting_func))
+    brought = {"trainer": trainer} if trainer else {}
+    return _run({"stage": "dpo", **keys}, model, data, _Job(Path(output_dir), mode, formatting_func, brought))
 
 
 def encode(
@@ -144,6 +153,7 @@ class _Job:
     path: Path
     mode: Mode
     formatting_func: Formatting | None
+    brought: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _run(recipe: dict[str, Any], model: Model, data: Data, job: _Job) -> Finished:
@@ -158,14 +168,14 @@ def _run(recipe: dict[str, Any], model: Model, data: Data, job: _Job) -> Finishe
     checked: Any = from_dict(recipe | given, call)
     mode = _settled("fresh" if is_beside else job.mode, inputs)
     if runs.manifest(inputs.path) is None:
-        require_writable(checked, mode)  # before anything is written into a folder that is not ours
+        require_writable(checked, mode, job.brought)  # before anything is written into a folder that is not ours
     with inputs.placed():
-        require_writable(checked, mode)
+        require_writable(checked, mode, job.brought)
         found = check(checked, keep=True)
         found.require()
         if found.pending:
             raise RunError("The call cannot start. Not made yet: {pending}.", pending=joined("; ", found.pending))
-        return Finished(run_recipe(checked, mode).path)
+        return Finished(run_recipe(checked, mode, job.brought).path)
 
 
 def _settled(mode: Mode, inputs: Inputs) -> Mode:

@@ -169,13 +169,19 @@ def plan(recipe: Path, overrides: tuple[str, ...], on: str | None, as_json: bool
 
 
 @cli.command()
-@click.argument("recipe", type=click.Path(path_type=Path))
+@click.argument("recipe", metavar="RECIPE|RUN", type=click.Path(path_type=Path))
 @OVERRIDES
 def show(recipe: Path, overrides: tuple[str, ...]) -> None:
-    """Show every value of a recipe and where it comes from."""
+    """Show every value of a recipe and where it comes from; of a run, who was made from whom."""
     from seodang.recipe_file import explain, load_recipe
     from seodang.runs import dump_json
 
+    if recipe.is_dir():
+        from seodang import ancestry
+
+        for line in ancestry.tree(ancestry.of_run(recipe)):
+            click.echo(line)
+        return
     loaded: Loaded = load_recipe(recipe, overrides)
     lines = [(path, dump_json(value), origin) for path, value, origin in explain(loaded)]
     wide = max(len(path) for path, _, _ in lines)

@@ -110,7 +110,7 @@ def _version(need: Any) -> Finding:
 
 def _hardware() -> list[Finding]:
     from seodang.machine import hardware
-    from seodang.tuning.model import choose_dtype, find_hardware
+    from seodang.tuning.precision import choose_dtype, find_hardware
 
     there, facts = find_hardware(), hardware()
     precision = choose_dtype("auto", there)
@@ -123,7 +123,7 @@ def _hardware() -> list[Finding]:
 
 
 def _why_dtype(device: str, native_bf16: bool) -> Phrase:
-    """Why `model.dtype: auto` is what it is (tuning/model.py, `choose_dtype`)."""
+    """Why `model.dtype: auto` is what it is (tuning/precision.py, `choose_dtype`)."""
     if device == "cpu":
         if {"avx512_bf16", "amx_bf16"} & _cpu_flags():
             return Phrase("on a processor only matrix products are faster in bfloat16, and float32 is exact")

@@ -23,7 +23,7 @@ from seodang.errors import DataError, ModelError
 from seodang.runs import hash_file, hash_text, read_json
 from seodang.self_instruct.completers import TOO_LONG, Request, Response, Sampling
 from seodang.served import prompt_ids, thinking_of
-from seodang.tuning.model import load_model
+from seodang.tuning.model import load_model, positions_of, quiet_peft, virtual_tokens
 from seodang.tuning.specs import ModelSpec, locate
 
 
@@ -54,7 +54,10 @@ class Generator:
         self.tokenizer = tokenizer
         self.stop_ids = tuple(stop_ids)
         self.batch_size = batch_size
-        self.max_length: int | None = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+        positions = positions_of(model)
+        self.max_length = None if positions is None else positions - virtual_tokens(model)
+        """How many tokens prompt and answer may have together; None where the model does not say."""
+        self.pads = not _has_embedded_prompt(model)
 
     def room(self, prompt: Sequence[int], sampling: Sampling) -> int:
         """How many tokens may follow this prompt: `max_new_tokens`, or what the model's length leaves."""
@@ -92,10 +95,12 @@ class Generator:
         """(room, rows): rows of like length, the longest first, so that a lack of memory shows at once.
 
         Rows with less room than others are apart: past its length a model with learned positions has no position.
+        Where nothing may be padded, so are rows of another length.
         """
         rooms = [self.room(prompt, sampling) for prompt in prompts]
         order = sorted(range(len(prompts)), key=lambda row: (-rooms[row], -len(prompts[row]), row))
-        for room, rows in groupby((row for row in order if rooms[row]), key=rooms.__getitem__):
+        kinds = {row: (rooms[row], None if self.pads else len(prompts[row])) for row in order if rooms[row]}
+        for (room, _), rows in groupby(kinds, key=kinds.__getitem__):
             alike = list(rows)
             for start in range(0, len(alike), self.batch_size):
                 yield room, alike[start : start + self.batch_size]
@@ -113,14 +118,15 @@ class Generator:
         mask = [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]
         device = self.model.device
         watch = [_StopText(self.tokenizer, stop, width)] if stop else []
-        made = self.model.generate(
-            input_ids=torch.tensor(rows, device=device),
-            attention_mask=torch.tensor(mask, device=device),
-            generation_config=self._config(room),
-            logits_processor=processors,
-            stopping_criteria=StoppingCriteriaList(watch),
-            streamer=self.streamer,
-        )
+        with quiet_peft():
+            made = self.model.generate(
+                input_ids=torch.tensor(rows, device=device),
+                attention_mask=torch.tensor(mask, device=device),
+                generation_config=self._config(room),
+                logits_processor=processors,
+                stopping_criteria=StoppingCriteriaList(watch),
+                streamer=self.streamer,
+            )
         continued: list[list[int]] = made[:, width:].tolist()
         return continued
 
@@ -141,6 +147,15 @@ class Generator:
         text = self.tokenizer.decode(kept, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         cut = min((at for at in map(text.find, stop) if at >= 0), default=None)
         return Completion(text if cut is None else text[:cut], tuple(kept), end is not None or cut is not None)
+
+
+def _has_embedded_prompt(model: Any) -> bool:
+    """Whether PEFT puts embeddings before a row: before its padding, and it drops the positions that leave that out.
+
+    A padded row would be read at other positions than it was trained at (peft 0.21.2, PeftModelForCausalLM.
+    prepare_inputs_for_generation). The vectors of prefix tuning lie in the cache, and positions reach the model.
+    """
+    return hasattr(model, "peft_config") and model.active_peft_config.peft_type == "PROMPT_TUNING"
 
 
 class _Draw(LogitsProcessor):

@@ -20,8 +20,9 @@ from seodang.schema import Schema
 from seodang.self_instruct.completers import Completer, Local, Sampling
 from seodang.self_instruct.novelty import Novelty
 from seodang.tuning.adapters import Adapter, Method
+from seodang.tuning.launch import Launch
 from seodang.tuning.losses import Loss, Sigmoid
-from seodang.tuning.specs import FreshModel, ModelSpec, Pretraining, Training
+from seodang.tuning.specs import AnsweringTraining, FreshModel, ModelSpec, Pretraining, Training
 
 STAGES = {
     "prepare": "seodang.data.prepare",
@@ -204,6 +205,8 @@ class Pretrain(Stage):
     model: FreshModel | ModelSpec
     data: TextData
     training: Pretraining = Pretraining()
+    launch: Launch | None = None
+    """Training in several processes; unset trains in one."""
 
     @field_validator("model", mode="before")
     @classmethod
@@ -269,6 +272,8 @@ class Finetuning(Stage):
     data: TrainData
     adapter: Adapter | None = None
     """Unset continues the adapter of `model.run`; with `model.merge` it is a fresh one on the merged parent."""
+    launch: Launch | None = None
+    """Training in several processes; unset trains in one."""
     check: Check = Check()
 
 
@@ -278,7 +283,13 @@ class SFT(Finetuning):
     stage: Literal["sft"]
     reads: ClassVar[str] = "messages"
 
-    training: Training = Training()
+    training: AnsweringTraining = AnsweringTraining()
+
+    @field_validator("training")
+    @classmethod
+    def _known_eval_metrics(cls, value: AnsweringTraining) -> AnsweringTraining:
+        _known(dict.fromkeys(value.eval_metrics, 1.0))
+        return value
 
 
 class DPO(Finetuning):

@@ -24,7 +24,9 @@ from seodang.recipe import STAGES, Recipe, Stage, stage_class
 from seodang.schema import check_schema, field_paths
 from seodang.tuning.specs import inherited_quantization
 
-PATH_KEYS = frozenset({"path", "run", "train", "eval", "name_or_path", "tokenizer", "template", "output_dir", "prompt"})
+PATH_KEYS = frozenset(
+    {"path", "run", "train", "eval", "name_or_path", "tokenizer", "template", "output_dir", "prompt", "config_file"}
+)
 """Keys whose value may be a path; one that starts with ./ or ../ is relative to the recipe's folder."""
 
 

@@ -87,6 +87,17 @@ def hash_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def quick_hash(path: Path, whole_below: int = 1 << 28) -> str:
+    """SHA-256 of a file; of its size, first and last MiB where it has 256 MiB or more."""
+    size = path.stat().st_size
+    if size < whole_below:
+        return hash_file(path)
+    with path.open("rb") as file:
+        head = file.read(1 << 20)
+        file.seek(-(1 << 20), 2)
+        return hash_text(f"{size} {head.hex()} {file.read().hex()}")
+
+
 def hash_text(text: str) -> str:
     """SHA-256 of a text in UTF-8, in hexadecimal."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
@@ -143,6 +154,10 @@ class Run:
 
     path: Path
     resumed: bool = False
+    writes: bool = True
+    """False in every process but the first where several train together: what they would write is not written."""
+    brought: Mapping[str, Any] = field(default_factory=dict)
+    """What a Python caller brings that no recipe can name: `trainer`, a class, and `metrics`, name → function."""
 
     def file(self, name: str) -> Path:
         """A path inside the folder."""
@@ -150,14 +165,17 @@ class Run:
 
     def write_json(self, name: str, data: Any) -> None:
         """Write a JSON file whole or not at all."""
-        write_text(self.path / name, dump_json(data, indent=2) + "\n")
+        if self.writes:
+            write_text(self.path / name, dump_json(data, indent=2) + "\n")
 
     def write_rows(self, name: str, rows: Iterable[Mapping[str, Any]]) -> int:
         """Write a JSONL file whole or not at all; returns how many rows."""
-        return write_rows(self.path / name, rows)
+        return write_rows(self.path / name, rows) if self.writes else 0
 
     def log(self, entry: Mapping[str, Any]) -> None:
         """Append one line to log.jsonl; a line that a kill has torn stays a line of its own."""
+        if not self.writes:
+            return
         with (self.path / LOG).open("ab+") as file:
             if file.tell() and not _ends_line(file):
                 file.write(b"\n")

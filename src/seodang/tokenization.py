@@ -9,8 +9,12 @@ from __future__ import annotations
 
 import json
 import re
+import socket
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from seodang.errors import ModelError, TemplateError
 from seodang.language import Phrase
@@ -66,6 +70,39 @@ def local_folder(name_or_path: str, revision: str | None = None) -> Path:
     return _hub_snapshot(name_or_path, revision)
 
 
+def is_on_disk(name_or_path: str, revision: str | None = None) -> bool:
+    """Whether a model's config.json can be read without the network: in its folder, or in the cache of the Hub."""
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    if Path(model_path(name_or_path)).is_dir():
+        return True
+    try:
+        return isinstance(try_to_load_from_cache(name_or_path, "config.json", revision=revision), str)
+    except HFValidationError:
+        return False
+
+
+@lru_cache
+def hub_answers(seconds: float = 3.0) -> bool:
+    """Whether the Hub can be reached, asked once: upstream tries again and again for twenty seconds before it gives up.
+
+    Behind a proxy only the proxy could say, so there it is taken to be reachable.
+    """
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        return False
+    address = urlsplit(constants.ENDPOINT)
+    if getproxies():
+        return True
+    try:
+        socket.create_connection((address.hostname or "", address.port or 443), timeout=seconds).close()
+    except OSError:
+        return False
+    return True
+
+
 def _hub_snapshot(name: str, revision: str | None) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
@@ -73,7 +110,8 @@ def _hub_snapshot(name: str, revision: str | None) -> Path:
     patterns = ["tokenizer*", "special_tokens_map.json", "chat_template*", "*.model", "vocab*", "merges.txt"]
     patterns.append("config.json")
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
+        here = not hub_answers()
+        return Path(snapshot_download(name, revision=revision, allow_patterns=patterns, local_files_only=here))
     except (HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError, OSError, ValueError) as error:
         raise ModelError(
             "The model {name} is neither a folder here nor reachable on the Hub ({why}). Check the name, log in where "

@@ -9,14 +9,15 @@ from __future__ import annotations
 import datetime
 import difflib
 import importlib
+import inspect
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from seodang import runs
+from seodang import ancestry, runs
 from seodang.data.audit import check
 from seodang.errors import DataError, RunError, SeodangError
 from seodang.language import Phrase, joined
@@ -25,6 +26,8 @@ from seodang.packaged import model_path
 from seodang.recipe import STAGES, Stage
 from seodang.recipe_file import Loaded, dump_recipe
 from seodang.runs import Run
+from seodang.tuning.launch import is_many
+from seodang.tuning.processes import is_follower, run_in_processes
 
 Mode = Literal["fresh", "resume", "new", "replace"]
 BOOKKEEPING = frozenset(
@@ -43,9 +46,15 @@ class Outcome:
     """The report as the stage made it, whose sentences can still be said in the user's language."""
 
 
-def run_recipe(recipe: Stage, mode: Mode = "fresh") -> Outcome:
-    """Do what a recipe says. Raises RunError where its output folder cannot be used as asked."""
-    inputs = input_hashes(recipe)
+def run_recipe(recipe: Stage, mode: Mode = "fresh", brought: Mapping[str, Any] | None = None) -> Outcome:
+    """Do what a recipe says. Raises RunError where its output folder cannot be used as asked.
+
+    `brought` is what a caller from Python adds (`Run.brought`); a run is resumed with the same, or not at all.
+    """
+    if _follows(recipe):
+        followed = Run(Path(recipe.output_dir), resumed=mode == "resume", writes=False)
+        return Outcome(followed.path, report=run_in_processes(recipe, followed))
+    inputs = input_hashes(recipe) | code_hashes(brought or {})
     path = _where(recipe, mode, inputs)
     if path is None:
         return Outcome(Path(recipe.output_dir), unchanged=True)
@@ -53,11 +62,11 @@ def run_recipe(recipe: Stage, mode: Mode = "fresh") -> Outcome:
         runs.to_trash(path)
     is_new = runs.manifest(path) is None
     with runs.locked(path):
-        folder = Run(path, resumed=mode == "resume")
+        folder = Run(path, resumed=mode == "resume", brought=brought or {})
         _begin(folder, recipe, inputs)
         started = time.monotonic()
         try:
-            report = importlib.import_module(STAGES[recipe.stage]).run(recipe, folder)
+            report = _do(recipe, folder)
         except BaseException:
             if is_new and {file.name for file in path.iterdir()} <= BOOKKEEPING:
                 shutil.rmtree(path)  # nothing was made yet: the next try needs no --replace
@@ -66,9 +75,27 @@ def run_recipe(recipe: Stage, mode: Mode = "fresh") -> Outcome:
     return Outcome(path, report=report)
 
 
+def _follows(recipe: Stage) -> bool:
+    """Whether this machine only computes for another one, which holds the run folder."""
+    return is_many(getattr(recipe, "launch", None)) and is_follower()
+
+
+def _do(recipe: Stage, folder: Run) -> dict[str, Any]:
+    if is_many(getattr(recipe, "launch", None)):
+        if folder.brought:
+            raise RunError(
+                "launch: the processes get a recipe, which can name no {names} of your own. Leave `launch` out, or "
+                "call Seodang from a script that torchrun starts.",
+                names=joined(", ", folder.brought),
+            )
+        return run_in_processes(recipe, folder)
+    return dict(importlib.import_module(STAGES[recipe.stage]).run(recipe, folder))
+
+
 def check_and_run(loaded: Loaded, mode: Mode, tell: Callable[[str], object] | None = None) -> Outcome:
     """Audit a recipe, `tell` what was found, then do it. Raises the error of what stands in the way."""
-    require_writable(loaded.recipe, mode)
+    if not _follows(loaded.recipe):
+        require_writable(loaded.recipe, mode)
     found = check(loaded.recipe, keep=True)
     if tell:
         tell(found.text)
@@ -110,9 +137,9 @@ def recipe_files(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: (int(path.name.partition("-")[0]), path.name))
 
 
-def require_writable(recipe: Stage, mode: Mode) -> None:
+def require_writable(recipe: Stage, mode: Mode, brought: Mapping[str, Any] | None = None) -> None:
     """Raise RunError where the output folder cannot be used as asked, before anything is read."""
-    _where(recipe, mode, input_hashes(recipe))
+    _where(recipe, mode, input_hashes(recipe) | code_hashes(brought or {}))
 
 
 def _where(recipe: Stage, mode: Mode, inputs: dict[str, str]) -> Path | None:
@@ -201,6 +228,7 @@ def _begin(folder: Run, recipe: Stage, inputs: dict[str, str]) -> None:
         recipe_sha256=runs.hash_text(dump_recipe(recipe)),
         inputs=inputs,
         parents=parents_of(recipe),
+        lineage=ancestry.to_json(ancestry.of_recipe(recipe)),
         versions=versions(),
         hardware=hardware(),
         git=git_state(),
@@ -217,6 +245,9 @@ def _finish(folder: Run, report: dict[str, Any], seconds: float) -> None:
     if jinja is not None:
         folder.note(template={"fingerprint": runs.hash_text(jinja.read_text(encoding="utf-8"))})
     shutil.rmtree(folder.file("checkpoints"), ignore_errors=True)
+    model = runs.read_recipe(folder.path).get("model")
+    if isinstance(model, dict) and not model.get("keep_base", True):
+        shutil.rmtree(folder.file("base"), ignore_errors=True)
     folder.note(state="finished", finished=_now(), seconds=round(seconds, 3), hardware=hardware())
     write_report(folder.path)
 
@@ -232,8 +263,22 @@ def input_hashes(recipe: Stage) -> dict[str, str]:
     for key, value in _strings(recipe.model_dump(mode="json", exclude={"output_dir"})):
         if key in ("run", "path", "train", "eval", "name_or_path", "tokenizer"):
             for file in _source_files(value) if key in _ROWS else _input_files(key, Path(model_path(value))):
-                found[str(file)] = quick_hash(file)
+                found[str(file)] = runs.quick_hash(file)
     return found
+
+
+def code_hashes(brought: Mapping[str, Any]) -> dict[str, str]:
+    """SHA-256 of the source of every class and function that a caller brings."""
+    flat = {f"{kind} {name}": one for kind, given in brought.items()
+            for name, one in (given if isinstance(given, Mapping) else {given.__name__: given}).items()}  # fmt: skip
+    return {f"Python: {name}": runs.hash_text(_source_of(one)) for name, one in flat.items()}
+
+
+def _source_of(code: Any) -> str:
+    try:
+        return inspect.getsource(code)
+    except (OSError, TypeError):  # typed at a prompt: only its name is known
+        return f"{code.__module__}.{code.__qualname__}"
 
 
 _ROWS = ("path", "train", "eval")
@@ -258,20 +303,16 @@ def _input_files(key: str, path: Path) -> list[Path]:
     if not path.is_dir():
         return []
     folders = [path / name for name in runs.WEIGHTS] if (path / runs.MANIFEST).exists() else [path]
+    folders += [base for folder in folders if (base := _base_of(folder)) is not None]
     patterns = [(folder, pattern) for folder in folders for pattern in _MODEL_FILES]
     weights = [file for folder, pattern in patterns for file in folder.glob(pattern)]
     return sorted({*weights, *(path / name for name in _TOP if (path / name).exists())})
 
 
-def quick_hash(path: Path, whole_below: int = 1 << 28) -> str:
-    """SHA-256 of a file; of its size, first and last MiB where it has 256 MiB or more."""
-    size = path.stat().st_size
-    if size < whole_below:
-        return runs.hash_file(path)
-    with path.open("rb") as file:
-        head = file.read(1 << 20)
-        file.seek(-(1 << 20), 2)
-        return runs.hash_text(f"{size} {head.hex()} {file.read().hex()}")
+def _base_of(folder: Path) -> Path | None:
+    """The folder of whole weights that an adapter stands on, where it is one."""
+    base = (runs.read_json(folder / "adapter_config.json") or {}).get("base_model_name_or_path")
+    return Path(base) if base and Path(base).is_absolute() and Path(base).is_dir() else None
 
 
 def _strings(data: Any, key: str = "") -> Iterator[tuple[str, str]]:

@@ -456,3 +456,68 @@ def test_how_far_a_run_has_moved_from_its_parent(recipe: Callable[..., Evaluate]
 def test_divergence_from_a_model_that_is_not_there(recipe: Callable[..., Evaluate]) -> None:
     with pytest.raises(AssertionError, match="`divergence_from: dpo` is none of base, sft"):
         recipe(divergence_from="dpo")
+
+
+# --- Vectors before the text -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["prompt_tuning", "prefix_tuning"])
+def led(request: pytest.FixtureRequest, model_dir: Path, sft: Path, tmp_path: Path) -> Path:
+    """A finished run whose adapter is five loud virtual tokens, with the template of `sft`."""
+    import peft
+    from transformers import AutoModelForCausalLM
+
+    folder = tmp_path / "led"
+    shutil.copytree(sft / "adapter", folder / "adapter", ignore=shutil.ignore_patterns("adapter*"))
+    kind = {"prompt_tuning": peft.PromptTuningConfig, "prefix_tuning": peft.PrefixTuningConfig}[request.param]
+    model = peft.get_peft_model(
+        AutoModelForCausalLM.from_pretrained(model_dir), kind(task_type="CAUSAL_LM", num_virtual_tokens=5)
+    )
+    torch.manual_seed(4)
+    for weight in model.prompt_encoder.parameters():
+        weight.data = torch.randn_like(weight)
+    model.peft_config["default"].base_model_name_or_path = str(model_dir)
+    model.save_pretrained(folder / "adapter")
+    Run(folder).note(state="finished", stage="sft")
+    return folder
+
+
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
+def test_a_run_of_virtual_tokens_is_measured_as_a_plain_loop_reads_it(
+    recipe: Callable[..., Evaluate], led: Path, model_dir: Path, tmp_path: Path
+) -> None:
+    from peft import AutoPeftModelForCausalLM
+
+    made = recipe(ROWS, models={"base": {"name_or_path": str(model_dir)}, "led": {"run": str(led)}})
+    report = run(made, folder_of(tmp_path))
+    assert report["metrics"]["led"]["loss"] != report["metrics"]["base"]["loss"]
+    chat, model = lineage_chats(made)["led"], AutoPeftModelForCausalLM.from_pretrained(led / "adapter").eval()
+    lines = [line for line in read_rows(tmp_path / "evaluate" / "answers.jsonl") if line["model"] == "led"]
+    for record, line in zip(evaluate.held_out(made, {"led": chat})[0], lines, strict=True):
+        nll = 0.0
+        for given, said, trained in evaluate._sides(record, chat):
+            with torch.no_grad():
+                scores = torch.log_softmax(model(torch.tensor([given + said])).logits[0].double(), dim=-1)
+            scores = scores[-len(said) - 1 : -1]
+            nll -= sum(float(scores[at, token]) for at, token in enumerate(said) if trained[at])
+        assert line["reference_nll"] == pytest.approx(nll, rel=1e-5)
+        ids = list(chat.prompt_ids(record.prompt))
+        for _ in range(line["tokens"]):
+            with torch.no_grad():
+                ids.append(int(model(torch.tensor([ids])).logits[0, -1].argmax()))
+        said = ids[len(ids) - line["tokens"] :] if line["tokens"] else []
+        assert chat.tokenizer.decode(said, skip_special_tokens=True) == line["text"]
+
+
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
+def test_rows_without_room_behind_virtual_tokens_are_refused_before_weights_are_read(
+    recipe: Callable[..., Evaluate], led: Path, model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluate, "load_model", lambda spec: pytest.fail("weights were read"))
+    monkeypatch.setattr(evaluate, "stored_positions", lambda spec: longest)
+    made = recipe(ROWS, models={"led": {"run": str(led)}})
+    chat = lineage_chats(made)["led"]
+    longest = max(len(a) + len(b) for row in evaluate.held_out(made, {"led": chat})[0]
+                  for a, b, _ in evaluate._sides(row, chat))  # fmt: skip
+    with pytest.raises(ModelError, match=rf"has {longest} tokens, and of the model's {longest} positions the adapter"):
+        run(made, folder_of(tmp_path))

@@ -41,7 +41,7 @@ def test_the_precision_is_the_trainers(spec: dict[str, Any], full: bool, device:
 @pytest.mark.parametrize("full", [True, False])
 @pytest.mark.parametrize("device", [CPU, GPU, OLD_GPU])
 def test_it_is_what_choose_dtype_says(dtype: Any, full: bool, device: Device) -> None:
-    from seodang.tuning.model import Hardware, choose_dtype
+    from seodang.tuning.precision import Hardware, choose_dtype
 
     if dtype == "bfloat16" and device is OLD_GPU:
         return  # refused

@@ -352,3 +352,30 @@ def test_an_answer_cut_within_a_syllable_shows_where(tokenizer: Any, capsys: pyt
     streamer.end()
 
     assert capsys.readouterr().out == tokenizer.decode(ids[:2])
+
+
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
+@pytest.mark.parametrize("kind", ["PromptTuningConfig", "PrefixTuningConfig"])
+def test_a_run_of_virtual_tokens_talks_as_a_plain_loop_reads_it(
+    kind: str, copy: Path, model_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import peft
+    from transformers import AutoModelForCausalLM
+
+    config = getattr(peft, kind)(task_type="CAUSAL_LM", num_virtual_tokens=5)
+    model = peft.get_peft_model(AutoModelForCausalLM.from_pretrained(model_dir), config).eval()
+    torch.manual_seed(4)
+    for weight in model.prompt_encoder.parameters():
+        weight.data = torch.randn_like(weight)
+    model.peft_config["default"].base_model_name_or_path = str(model_dir)
+    model.save_pretrained(copy / "adapter")
+    talk = open_talk(copy, SHORT)
+    assert talk.generator.max_length == 2048 - 5
+    answer = talk.ask("안녕하세요?")
+    ids = list(talk.generator.tokenizer.apply_chat_template(
+        [{"role": "user", "content": "안녕하세요?"}], add_generation_prompt=True, return_dict=False))  # fmt: skip
+    for token in answer.ids:
+        with torch.no_grad():
+            assert int(model(torch.tensor([ids])).logits[0, -1].argmax()) == token
+        ids.append(token)
+    assert capsys.readouterr().out == answer.text + "\n" and answer.ids

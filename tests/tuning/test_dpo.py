@@ -148,7 +148,7 @@ def test_the_reference_is_the_parent_on_disk_per_trained_token(
 def test_a_reference_that_is_the_base_stops_the_run(
     parents: dict[str, Path], data: Path, folder: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dpo, "_as_parent", lambda recipe, loaded: loaded.model.disable_adapter())
+    monkeypatch.setattr(dpo, "_as_parent", lambda loaded: loaded.model.disable_adapter())
     with pytest.raises(ModelError, match="Before the first step the policy differs from its reference"):
         dpo.run(recipe(parents["lora"], data), folder)
 
@@ -241,6 +241,29 @@ def test_every_weight_can_be_trained_against_a_cached_parent(model_dir: Path, da
     report = dpo.run(job, folder)
     assert report["reference"]["policy_difference"] == 0
     assert (folder.path / "model" / "model.safetensors").is_file()
+
+
+def test_what_quantisation_cost_is_measured_on_the_held_out_chosen_answers(
+    parents: dict[str, Path], model_dir: Path, data: Path, folder: Run
+) -> None:
+    """Under a name of its own: `eval_loss` of a preference run is no loss per token."""
+    job = recipe(parents["nf4"], data, model=spec(parents["nf4"], "nf4"), training={"max_steps": 1})
+    found = dpo.run(job, folder)["metrics"]
+    base = load_model(ModelSpec(name_or_path=str(model_dir))).model
+    logps = [plain_logps(base, pair.prompt, pair.chosen) for pair in training_rows(job).eval]
+    assert found["base_chosen_loss_full"] == pytest.approx(-sum(map(sum, logps)) / sum(map(len, logps)), abs=1e-5)
+    assert 0 < abs(found["base_chosen_loss_quantized"] - found["base_chosen_loss_full"]) < 0.1
+
+
+def test_without_held_out_pairs_or_quantisation_there_is_no_cost(
+    parents: dict[str, Path], data: Path, folder: Run, tmp_path: Path
+) -> None:
+    whole = dpo.run(recipe(parents["lora"], data, training={"max_steps": 1}), folder)["metrics"]
+    (tmp_path / "other").mkdir()
+    alone = {"train": str(data), "max_length": 256}
+    job = recipe(parents["nf4"], data, model=spec(parents["nf4"], "nf4"), training={"max_steps": 1}, data=alone)
+    unheld = dpo.run(job, Run(tmp_path / "other"))["metrics"]
+    assert not [name for name in [*whole, *unheld] if name.startswith("base_")]
 
 
 def test_rounded_adapters_have_a_rounded_reference(parents: dict[str, Path], data: Path, folder: Run) -> None:

@@ -8,14 +8,17 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import TrainerCallback
 
+from seodang import runs
 from seodang.data.dataset import training_rows
-from seodang.recipe_file import from_dict
+from seodang.recipe_file import dump_recipe, from_dict
 from seodang.runs import Run
 from seodang.tuning import sft
-from seodang.tuning.hooks import Batches
-from seodang.tuning.model import Aim, load_for_training
+from seodang.tuning.hooks import Batches, prepare
+from seodang.tuning.model import Aim, load_for_training, load_model
+from seodang.tuning.specs import ModelSpec
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
 NOUNS = ["학교", "서당", "우산", "기차", "바다", "고양이", "저녁", "아침"]
@@ -130,14 +133,82 @@ def test_a_resumed_run_ends_in_the_same_bytes(
     assert configs[0] == configs[1]
 
 
-def test_float16_weights_are_not_trained_under_a_gradient_scaler() -> None:
-    from seodang.errors import ModelError
-    from seodang.tuning.model import Precision, require_trainable_dtype
+# --- A run that continues another ------------------------------------------------------------------------------------
 
-    half = torch.nn.Linear(2, 2).half()
-    require_trainable_dtype(half, Precision(torch.float16))
-    require_trainable_dtype(half.requires_grad_(False), Precision(torch.float16, fp16=True, device="cuda"))
-    with pytest.raises(
-        ModelError, match=r"float16 weights cannot be trained with float16 autocast \(weight would be\)"
-    ):
-        require_trainable_dtype(half.requires_grad_(True), Precision(torch.float16, fp16=True, device="cuda"))
+
+def finished(job: Any, folder: Run) -> Path:
+    """Train and leave the folder as the workflow does."""
+    sft.run(job, folder)
+    runs.write_text(folder.file(runs.RECIPE), dump_recipe(job))
+    runs.write_text(folder.file(runs.MANIFEST), '{"state": "finished", "stage": "sft"}\n')
+    return folder.path
+
+
+def continuing(parent: Path, data: dict[str, Any], **training: Any) -> Any:
+    given = {"max_steps": 10, "learning_rate": 1e-2, "per_device_train_batch_size": 2, "save_steps": 3} | training
+    return from_dict({"stage": "sft", "model": {"run": str(parent)}, "template": "chatml", "data": data,
+                      "training": given, "output_dir": "unused"})  # fmt: skip
+
+
+def test_loraplus_goes_on_in_a_later_run(model_dir: Path, data: dict[str, Any], tmp_path: Path) -> None:
+    adapter = {"kind": "lora", "r": 2, "init_lora_weights": "pissa", "loraplus_lr_ratio": 8}
+    parent = finished(recipe(model_dir, data, adapter, max_steps=2, learning_rate=1e-3), run_in(tmp_path / "run"))
+    job = continuing(parent, data)
+    loaded = load_for_training(job.model, job.adapter, Aim(42, 10, tmp_path))
+    before = {name: weight.clone() for name, weight in loaded.model.named_parameters()}
+    prepare(loaded, Batches([([5, 6], [5, 6])], 1, "cpu"), tmp_path)
+    assert all(torch.equal(before[name], weight) for name, weight in loaded.model.named_parameters())
+    assert loaded.initial is None
+    loaded.tokenizer.chat_template = (rows := training_rows(job)).chat.jinja
+    optimizer = sft.make_trainer(job, rows, loaded, run_in(tmp_path / "next")).create_optimizer()
+    names = {id(weight): name for name, weight in loaded.model.named_parameters()}
+    rates = {names[id(w)]: group["lr"] for group in optimizer.param_groups for w in group["params"]}
+    assert {rate for name, rate in rates.items() if "lora_A" in name} == {1e-2}
+    assert {rate for name, rate in rates.items() if "lora_B" in name} == {8e-2}
+
+
+def ranks(folder: Path) -> dict[str, int]:
+    stored = load_file(folder / "adapter" / "adapter_model.safetensors")
+    return {name: len(weight) for name, weight in stored.items() if "lora_E" in name}
+
+
+def test_adalora_goes_on_with_its_ranks_and_its_penalty(model_dir: Path, data: dict[str, Any], tmp_path: Path) -> None:
+    adapter = {"kind": "adalora", "init_r": 4, "target_r": 2, "tinit": 1, "tfinal": 4}
+    parent = finished(recipe(model_dir, data, adapter), run_in(tmp_path / "run"))
+    written = (parent / runs.RECIPE).read_text(encoding="utf-8")
+    job, first = continuing(parent, data, max_steps=3), {}
+    for weight in (0.0, 2.0):
+        text = written.replace("orth_reg_weight: 0.5", f"orth_reg_weight: {weight}")
+        runs.write_text(parent / runs.RECIPE, text)
+        following = run_in(tmp_path / f"next-{weight}")
+        first[weight] = sft.run(job, following)["figures"]["loss"][0]["loss"]
+        assert ranks(following.path) == ranks(parent)
+    assert len(set(ranks(parent).values())) > 1
+    loaded = load_for_training(job.model, None, Aim(42, 3, tmp_path))
+    penalty = loaded.method.penalty(loaded.model).item()
+    assert first[2.0] - first[0.0] == pytest.approx(penalty, rel=1e-3) and penalty > 0
+
+
+def test_a_continued_adalora_run_is_resumed_in_the_same_bytes(
+    model_dir: Path, data: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PEFT would cut the layers by the parent's masks once more, and fail."""
+    adapter = {"kind": "adalora", "init_r": 4, "target_r": 2, "tinit": 1, "tfinal": 4}
+    parent = finished(recipe(model_dir, data, adapter), run_in(tmp_path / "run"))
+    job = continuing(parent, data)
+    sft.run(job, run_in(tmp_path / "whole"))
+    plain = sft.make_trainer
+
+    def interrupted(*args: Any) -> Any:
+        trainer = plain(*args)
+        trainer.add_callback(StopAt())
+        return trainer
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(sft, "make_trainer", interrupted)
+        sft.run(job, run_in(tmp_path / "broken"))
+    sft.run(job, run_in(tmp_path / "broken", resumed=True))
+    files = [tmp_path / name / "adapter" / "adapter_model.safetensors" for name in ("whole", "broken")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+    model = load_model(ModelSpec(name_or_path=str(tmp_path / "whole" / "adapter"))).model
+    assert all(torch.isfinite(weight).all() for weight in model.parameters())

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from datasets import Dataset
 from transformers import (
     AutoTokenizer,
     GenerationConfig,
@@ -25,18 +26,21 @@ from trl import DPOConfig, SFTConfig
 from seodang import runs
 from seodang.errors import ModelError, RecipeError
 from seodang.runs import Run
-from seodang.tuning.adapters import Full, Lora
+from seodang.tuning.adapters import Full, Lora, PromptTuning
 from seodang.tuning.loop import (
     Setting,
     Watch,
     arguments,
     collator,
-    latest_checkpoint,
+    is_exhausted,
     save_trained,
     steps_of,
     train,
 )
-from seodang.tuning.model import Aim, Precision, load_for_training
+from seodang.tuning.model import Aim, load_for_training
+from seodang.tuning.precision import Precision
+from seodang.tuning.pretrain import TextTrainer
+from seodang.tuning.sft import AdaptedTrainer
 from seodang.tuning.specs import ModelSpec, Training
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
@@ -70,7 +74,7 @@ def test_a_cpu_computes_in_float32_without_recomputing(tmp_path: Path) -> None:
 
 
 def test_a_key_of_the_stage_and_an_extra_one_reach_upstream(tmp_path: Path) -> None:
-    training = Training.model_validate({"extra": {"adam_beta2": "0.95", "neftune_noise_alpha": 5}})
+    training = Training.model_validate({"extra": {"adam_beta2": "0.95"}, "neftune_noise_alpha": 5})
     config = arguments(DPOConfig, training, Setting(tmp_path, 1, CPU, False), beta=0.3)
     assert (config.beta, config.adam_beta2, config.neftune_noise_alpha) == (0.3, 0.95, 5.0)
 
@@ -98,7 +102,7 @@ def test_recomputing_activations_is_asked_by_upstreams_new_name(tmp_path: Path) 
 
 def test_what_upstream_refuses_is_a_mistake_in_the_recipe(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"training: upstream refuses it: .*load_best_model_at_end requires"):
-        make(SFTConfig, tmp_path, save_steps=3, extra={"load_best_model_at_end": True})
+        make(SFTConfig, tmp_path, eval_steps=2, save_steps=3, load_best_model_at_end=True)
     with pytest.raises(RecipeError, match=r"training\.extra\.disable_dropout: the trainer of this stage has no such"):
         make(TrainingArguments, tmp_path, extra={"disable_dropout": False})
     assert make(DPOConfig, tmp_path, extra={"disable_dropout": False}).disable_dropout is False
@@ -181,28 +185,7 @@ def test_steps_are_counted_as_upstream_counts_them(
     assert steps in upstream
 
 
-# --- Checkpoints and the log -----------------------------------------------------------------------------------------
-
-
-def checkpoint(folder: Path, step: int, state: str | None = "{}") -> Path:
-    path = folder / "checkpoints" / f"checkpoint-{step}"
-    path.mkdir(parents=True)
-    if state is not None:
-        (path / "trainer_state.json").write_text(state, encoding="utf-8")
-    return path
-
-
-def test_a_torn_checkpoint_does_not_count_and_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert latest_checkpoint(tmp_path) is None
-    checkpoint(tmp_path, 9)
-    whole = checkpoint(tmp_path, 20)
-    assert latest_checkpoint(tmp_path) == whole
-    checkpoint(tmp_path, 100, '{"global_step": 1')
-    checkpoint(tmp_path, 30, None)
-    (tmp_path / "checkpoints" / "checkpoint-x").mkdir()
-    assert latest_checkpoint(tmp_path) == whole
-    said = capsys.readouterr().err
-    assert "checkpoint-100 was cut off while it was written" in said and "checkpoint-30 was cut off" in said
+# --- The log -------------------------------------------------------------------------------------------------------
 
 
 def test_log_lines_are_numbers_and_a_loss_that_is_none_stops_the_run(tmp_path: Path) -> None:
@@ -246,7 +229,7 @@ def trainer_of(model_dir: Path, folder: Path, adapter: Any, **training: Any) -> 
     given = {"num_train_epochs": 2, "per_device_train_batch_size": 2, "learning_rate": 1e-2, "save_steps": 2} | training
     loaded = load_for_training(ModelSpec(name_or_path=str(model_dir)), adapter, Aim(7, 10, folder))
     rows = [{"input_ids": [5, 20 + n, 90 + n, 5, 20 + n], "labels": [5, 20 + n, 90 + n, 5, 20 + n]} for n in range(10)]
-    trainer = Trainer(
+    trainer = TextTrainer(
         loaded.model,
         make(TrainingArguments, folder, **given),
         collator(loaded.tokenizer),
@@ -258,7 +241,7 @@ def trainer_of(model_dir: Path, folder: Path, adapter: Any, **training: Any) -> 
 
 @pytest.mark.parametrize(("adapter", "cut_at"), [(DROPOUT, 5), (DROPOUT, 7), (DROPOUT, 8), (Full(), 7)])
 def test_a_resumed_run_ends_in_the_same_weights_and_shows_its_whole_curve(
-    adapter: Any, cut_at: int, model_dir: Path, tmp_path: Path
+    adapter: Any, cut_at: int, model_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Cut off one step after an epoch's end, in the middle of an epoch, and before the last step."""
     whole, broken = Run(tmp_path / "whole"), Run(tmp_path / "broken")
@@ -274,6 +257,7 @@ def test_a_resumed_run_ends_in_the_same_weights_and_shows_its_whole_curve(
     again, _ = trainer_of(model_dir, broken.path, adapter)
     broken.resumed = True
     found = train(again, broken)
+    assert "does not count" not in capsys.readouterr().err
     state, other = undisturbed.model.state_dict(), again.model.state_dict()
     assert all(torch.equal(state[name], other[name]) for name in state)
     assert found["figures"] == wanted["figures"]
@@ -314,6 +298,183 @@ def test_without_held_out_rows_there_is_no_held_out_curve(model_dir: Path, tmp_p
     outcome = train(trainer, Run(tmp_path))
     assert outcome["figures"]["eval_loss"] == []
     assert "eval_loss_first" not in outcome["metrics"]
+
+
+# --- Accumulation, noise, the best and when to stop -------------------------------------------------------------------
+
+
+UNEVEN = [
+    {"input_ids": [7, *range(20, 20 + 3 * n)], "labels": [-100, *[-100] * n, *range(20 + n, 20 + 3 * n)]}
+    for n in (1, 9, 2, 14, 1, 5, 20, 1, 3, 1, 11, 2, 8, 1, 6, 4)
+]
+
+
+def tuned(kind: Any, model_dir: Path, folder: Path, rows: Any = UNEVEN, **training: Any) -> tuple[Trainer, Any]:
+    """A trainer of a stage on ready-made rows, of which the last four are held out."""
+    folder.mkdir(parents=True, exist_ok=True)
+    given = {"num_train_epochs": 1, "learning_rate": 1e-2, "per_device_train_batch_size": 8} | training
+    loaded = load_for_training(ModelSpec(name_or_path=str(model_dir)), Lora(r=4), Aim(7, 10, folder))
+    config = SFTConfig if kind is AdaptedTrainer else TrainingArguments
+    trainer = kind(
+        model=loaded.model,
+        args=make(config, folder, **given),
+        train_dataset=Dataset.from_list(rows),
+        eval_dataset=Dataset.from_list(rows[-4:]),
+        processing_class=loaded.tokenizer,
+        data_collator=collator(loaded.tokenizer),
+    )
+    return trainer, loaded
+
+
+@pytest.mark.parametrize("kind", [AdaptedTrainer, TextTrainer])
+def test_accumulating_four_batches_of_two_is_one_batch_of_eight(kind: Any, model_dir: Path, tmp_path: Path) -> None:
+    """Answers of 2 to 40 tokens: the mean of the batches' means would be another loss."""
+    found = []
+    for size, accumulate in ((8, 1), (2, 4)):
+        folder = Run(tmp_path / f"{size}")
+        trainer, loaded = tuned(
+            kind,
+            model_dir,
+            folder.path,
+            per_device_train_batch_size=size,
+            gradient_accumulation_steps=accumulate,
+            num_train_epochs=3,
+            optim="sgd",
+            learning_rate=0.1,
+        )
+        train(trainer, folder)
+        log = [entry for entry in folder.read_log() if "loss" in entry]
+        weights = {name: value for name, value in loaded.model.state_dict().items() if "lora" in name}
+        found.append((torch.tensor([[entry["loss"], entry["grad_norm"]] for entry in log]), weights))
+    (one, its_weights), (other, other_weights) = found
+    assert len(one) == 6 and its_weights
+    torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-6)
+    for name, value in its_weights.items():
+        torch.testing.assert_close(value, other_weights[name], rtol=0, atol=1e-6)
+    assert (next(iter(its_weights.values())) != 0).any() and one[0, 1] > 1e-3
+
+
+def test_a_batchs_mean_of_means_would_be_another_loss(model_dir: Path, tmp_path: Path) -> None:
+    trainer, loaded = tuned(AdaptedTrainer, model_dir, tmp_path)
+    make_batch = collator(loaded.tokenizer)
+    with torch.no_grad():
+        whole = float(loaded.model(**make_batch(UNEVEN[:8])).loss)
+        parts = [float(loaded.model(**make_batch(UNEVEN[at : at + 2])).loss) for at in range(0, 8, 2)]
+    assert abs(whole - sum(parts) / 4) > 1e-3
+
+
+def test_noise_on_the_embeddings_is_there_in_training_only(model_dir: Path, tmp_path: Path) -> None:
+    logs = []
+    for noise in (None, 5.0):
+        folder = Run(tmp_path / str(noise))
+        trainer, loaded = tuned(AdaptedTrainer, model_dir, folder.path, max_steps=1, neftune_noise_alpha=noise)
+        train(trainer, folder)
+        logs.append(list(folder.read_log()))
+        assert not loaded.model.get_input_embeddings()._forward_hooks
+    assert logs[0][0]["eval_loss"] == logs[1][0]["eval_loss"] and logs[0][1]["loss"] != logs[1][1]["loss"]
+
+
+@pytest.mark.parametrize("adapter", [DROPOUT, Full(), PromptTuning(num_virtual_tokens=4)])
+def test_the_weights_of_the_best_evaluation_are_kept(adapter: Any, model_dir: Path, tmp_path: Path) -> None:
+    """By a number that is highest after the third step."""
+    folder = Run(tmp_path)
+    loop = {"eval_steps": 1, "save_steps": None, "load_best_model_at_end": True, "save_total_limit": 1}
+    loop |= {"metric_for_best_model": "score"}
+    trainer, loaded = trainer_of(model_dir, tmp_path, adapter, learning_rate=0.3, lr_scheduler_type="constant", **loop)
+    states: dict[int, Any] = {}
+    trainer.add_callback(Remember(states, loaded.model))
+    score = lambda: {"score": -abs(trainer.state.global_step - 3)}  # noqa: E731
+    outcome = train(trainer, folder, Training.model_validate(loop), score)
+    assert outcome["metrics"]["best_step"] == 3 and outcome["metrics"]["eval_score_best"] == 0
+    assert [entry["eval_score"] for entry in folder.read_log() if "eval_score" in entry][1:4] == [-2, -1, 0]
+    kept = loaded.model.state_dict()
+    assert all(torch.equal(value, kept[name]) for name, value in states[3].items())
+    assert any(not torch.equal(value, kept[name]) for name, value in states[8].items())
+
+
+class Remember(TrainerCallback):
+    """The weights after every step."""
+
+    def __init__(self, states: dict[int, Any], model: Any) -> None:
+        self.states, self.model = states, model
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.states[state.global_step] = {name: value.clone() for name, value in self.model.state_dict().items()}
+
+
+@pytest.mark.parametrize(
+    ("values", "patience", "threshold", "stops"),
+    [
+        ([3, 2, 1], 1, 0, False),
+        ([3, 2, 2], 1, 0, True),
+        ([3, 2, 2.5, 1.9], 2, 0, False),
+        ([3, 2, 2.5, 2.1], 2, 0, True),
+        ([3, 2.95, 2.9], 2, 0.2, True),
+        ([3, 2.95, 2.7], 2, 0.2, False),
+        ([3, 3, 3], None, 0, False),
+        ([], 1, 0, False),
+    ],
+)
+def test_when_it_stops_early(values: list[float], patience: int | None, threshold: float, stops: bool) -> None:
+    training = Training(early_stopping_patience=patience, early_stopping_threshold=threshold)
+    args = SimpleNamespace(metric_for_best_model="loss", greater_is_better=False)
+    history = [{"eval_loss": value, "step": step} for step, value in enumerate(values)] + [{"loss": 9.0}]
+    assert is_exhausted(history, args, training) is stops  # type: ignore[arg-type]
+    args = SimpleNamespace(metric_for_best_model="eval_accuracy", greater_is_better=True)
+    history = [{"eval_accuracy": -value} for value in values]
+    assert is_exhausted(history, args, training) is stops  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("cut_at", [3, None])
+def test_a_run_that_stops_early_stops_at_the_same_step_when_it_was_cut_off(
+    cut_at: int | None, model_dir: Path, tmp_path: Path
+) -> None:
+    """Cut off on the way, and after its last checkpoint, when it had already decided to stop."""
+    loop = {"eval_steps": 1, "save_steps": None, "early_stopping_patience": 2, "num_train_epochs": 5}
+    training, results = Training.model_validate(loop), []
+    for name in ("whole", "cut"):
+        folder = Run(tmp_path / name)
+        folder.path.mkdir()
+        given = loop | {"learning_rate": 0.3, "lr_scheduler_type": "constant"}
+        trainer, loaded = trainer_of(model_dir, folder.path, DROPOUT, **given)
+        if name == "cut":
+            trainer.add_callback(StopAt(cut_at) if cut_at else StopAtEnd())
+            with pytest.raises(KeyboardInterrupt):
+                train(trainer, folder, training)
+            folder.resumed = True
+            trainer, loaded = trainer_of(model_dir, folder.path, DROPOUT, **given)
+        outcome = train(trainer, folder, training)
+        outcome["metrics"]["seconds"] = 0
+        results.append((outcome, loaded.model.state_dict()))
+    (whole, weights), (cut, others) = results
+    assert whole == cut and 3 <= whole["metrics"]["steps"] < 20
+    assert whole["metrics"]["best_step"] == whole["metrics"]["steps"] - 2
+    assert all(torch.equal(value, others[name]) for name, value in weights.items())
+
+
+class StopAtEnd(TrainerCallback):
+    """A kill between the last checkpoint and what comes after it."""
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if control.should_training_stop:
+            raise KeyboardInterrupt
+
+
+def test_what_is_not_measured_cannot_be_the_best(model_dir: Path, tmp_path: Path) -> None:
+    loop = {"load_best_model_at_end": True, "metric_for_best_model": "bleu"}
+    trainer, _ = trainer_of(model_dir, tmp_path, Lora(r=4), save_steps=None, **loop)
+    with pytest.raises(
+        RecipeError, match=r"training\.metric_for_best_model: `bleu` is not measured here \(known: .*loss"
+    ):
+        train(trainer, Run(tmp_path), Training.model_validate(loop))
+
+
+def test_tensorboards_files_stay_when_the_checkpoints_go(model_dir: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboardX")
+    trainer, _ = trainer_of(model_dir, tmp_path, Lora(r=4), max_steps=2, report_to="tensorboard")
+    train(trainer, Run(tmp_path))
+    assert list((tmp_path / "tensorboard").glob("events.*")) and trainer.args.run_name == tmp_path.name
+    assert not list((tmp_path / "checkpoints").rglob("events.*"))
 
 
 # --- Saving ----------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""tuning/model.py: precision by hardware, loading of bases, runs and merged parents, and quantised training."""
+"""tuning/model.py: loading of bases, runs and merged parents, and quantised training."""
 
 from __future__ import annotations
 
@@ -9,32 +9,28 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import TypeAdapter
 
 from seodang import runs
 from seodang.errors import ModelError, TemplateError
 from seodang.tuning import model as model_module
-from seodang.tuning.adapters import Full, Lora
+from seodang.tuning.adapters import Adapter, Full, Lora
 from seodang.tuning.model import (
     Aim,
-    Hardware,
     Loaded,
-    Precision,
-    choose_dtype,
     exact_adapters,
-    find_hardware,
-    keep_differentiable,
+    inherited_adapter,
     load_for_training,
     load_model,
     load_tokenizer,
-    quantizer,
     require_room,
     tokenizer_of,
 )
-from seodang.tuning.specs import EightBit, FourBit, ModelSpec
+from seodang.tuning.precision import Precision, keep_differentiable
+from seodang.tuning.specs import ModelSpec
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
 
-CPU, T4, A100 = Hardware("cpu", False), Hardware("cuda", False), Hardware("cuda", True)
 IDS = torch.tensor([[5, 17, 40, 301, 77, 9], [5, 60, 61, 90, 300, 11]])
 
 
@@ -65,79 +61,6 @@ def parent(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     loaded.model.save_pretrained(folder / "adapter")
     loaded.tokenizer.save_pretrained(folder / "adapter")
     return finish(folder)
-
-
-# --- Precision -------------------------------------------------------------------------------------------------------
-
-F32, B16, F16 = torch.float32, torch.bfloat16, torch.float16
-
-
-@pytest.mark.parametrize(
-    ("wanted", "hardware", "full", "precision"),
-    [
-        ("auto", CPU, False, Precision(F32)),
-        ("auto", CPU, True, Precision(F32)),
-        ("auto", A100, False, Precision(B16, bf16=True, device="cuda")),
-        ("auto", A100, True, Precision(F32, bf16=True, device="cuda")),
-        ("auto", T4, False, Precision(F32, fp16=True, device="cuda")),
-        ("auto", T4, True, Precision(F32, fp16=True, device="cuda")),
-        ("float32", A100, False, Precision(F32, device="cuda")),
-        ("float32", T4, True, Precision(F32, device="cuda")),
-        ("bfloat16", CPU, False, Precision(B16, bf16=True)),
-        ("bfloat16", A100, False, Precision(B16, bf16=True, device="cuda")),
-        ("float16", A100, False, Precision(F16, fp16=True, device="cuda")),
-        ("float16", T4, True, Precision(F32, fp16=True, device="cuda")),
-    ],
-)
-def test_precision_follows_the_hardware(wanted: str, hardware: Hardware, full: bool, precision: Precision) -> None:
-    assert choose_dtype(wanted, hardware, full) == precision
-
-
-@pytest.mark.parametrize(
-    ("wanted", "hardware", "text"),
-    [
-        ("float16", CPU, "model.dtype: float16 is not computed on a CPU. Write `float32`, or leave it `auto`."),
-        ("bfloat16", T4, "model.dtype: this GPU only emulates bfloat16, many times slower."),
-    ],
-)
-def test_what_the_hardware_cannot_do_is_refused(wanted: str, hardware: Hardware, text: str) -> None:
-    with pytest.raises(ModelError, match=text.replace(".", r"\.")):
-        choose_dtype(wanted, hardware)
-
-
-@pytest.mark.parametrize("native", [True, False])
-def test_a_gpu_that_emulates_bfloat16_does_not_count_as_having_it(
-    native: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def supported(including_emulation: bool = True) -> bool:
-        return native or including_emulation
-
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
-    assert find_hardware() == Hardware("cuda", native)
-    assert choose_dtype("auto", find_hardware()).fp16 is not native
-
-
-def test_a_machine_without_a_gpu_is_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert find_hardware() == CPU
-
-
-@pytest.mark.parametrize(
-    ("quantization", "precision", "wanted"),
-    [
-        (FourBit(), Precision(F32), {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4",
-                                     "bnb_4bit_use_double_quant": True, "bnb_4bit_compute_dtype": F32}),
-        (FourBit(kind="fp4", double=False), Precision(B16, bf16=True), {
-            "load_in_4bit": True, "bnb_4bit_quant_type": "fp4", "bnb_4bit_use_double_quant": False,
-            "bnb_4bit_compute_dtype": B16}),
-        (FourBit(), Precision(F32, fp16=True), {"bnb_4bit_compute_dtype": F16}),
-        (EightBit(), Precision(F32), {"load_in_8bit": True, "load_in_4bit": False}),
-    ],
-)  # fmt: skip
-def test_the_quantiser_is_bitsandbytes_own(quantization: Any, precision: Precision, wanted: dict[str, Any]) -> None:
-    config = quantizer(quantization, precision)
-    assert {name: getattr(config, name) for name in wanted} == wanted
 
 
 # --- Loading ---------------------------------------------------------------------------------------------------------
@@ -344,6 +267,49 @@ def test_rows_longer_than_the_models_positions_are_refused(model_dir: Path) -> N
     require_room(loaded, 2048)
     with pytest.raises(ModelError, match="The longest row has 2049 tokens, and the model has 2048 positions"):
         require_room(loaded, 2049)
+
+
+@pytest.mark.parametrize("kind", ["prompt_tuning", "prefix_tuning"])
+def test_virtual_tokens_count_against_the_positions(kind: str, model_dir: Path, tmp_path: Path) -> None:
+    adapter: Any = TypeAdapter(Adapter).validate_python({"kind": kind, "num_virtual_tokens": 20})
+    loaded = load_for_training(ModelSpec(name_or_path=str(model_dir)), adapter, Aim(1, 1, tmp_path))
+    require_room(loaded, 2028)
+    text = (
+        r"has 2029 tokens, and of the model's 2048 positions the adapter takes 20 \(`num_virtual_tokens`\). Set "
+        "`data.max_length` to 2028 or less"
+    )
+    with pytest.raises(ModelError, match=text):
+        require_room(loaded, 2029)
+
+
+# --- Continuing ------------------------------------------------------------------------------------------------------
+
+
+def say_recipe(folder: Path, **recipe: Any) -> Path:
+    folder.mkdir()
+    runs.write_text(folder / runs.RECIPE, json.dumps({"stage": "sft", **recipe}))
+    return finish(folder)
+
+
+def test_what_the_first_run_of_a_chain_asked_goes_on(tmp_path: Path) -> None:
+    first = say_recipe(tmp_path / "a", adapter={"kind": "lora", "r": 2, "loraplus_lr_ratio": 8.0})
+    second = say_recipe(tmp_path / "b", adapter=None, model={"run": str(first)})
+    third = say_recipe(tmp_path / "c", model={"run": str(second)})
+    for run in (first, second, third):
+        assert inherited_adapter(str(run)) == Lora(r=2, loraplus_lr_ratio=8)
+
+
+def test_a_chain_without_a_beginning_asks_nothing(tmp_path: Path) -> None:
+    lonely = say_recipe(tmp_path / "a", model={"run": str(tmp_path / "gone")})
+    circle = say_recipe(tmp_path / "b", model={"run": str(tmp_path / "b")})
+    full = say_recipe(tmp_path / "c", adapter={"kind": "full"})
+    assert [inherited_adapter(str(run)) for run in (lonely, circle, full)] == [None] * 3
+
+
+def test_a_chain_that_cannot_be_understood_is_not_continued_silently(tmp_path: Path) -> None:
+    old = say_recipe(tmp_path / "a", adapter={"kind": "lora", "rank": 2})
+    with pytest.raises(ModelError, match="its recipe.yaml is not understood: rank: unknown key"):
+        inherited_adapter(str(old))
 
 
 # --- Quantised training ----------------------------------------------------------------------------------------------

@@ -397,6 +397,9 @@ def test_a_row_longer_than_the_positions_is_refused() -> None:
     require_positions(None, 10**6)
     with pytest.raises(ModelError, match="The longest row has 9 tokens, and the model has 8 positions. Set `data.max_"):
         require_positions(8, 9)
+    require_positions(8, 5, taken=3)
+    with pytest.raises(ModelError, match="has 6 tokens, and of the model's 8 positions the adapter takes 3 "):
+        require_positions(8, 6, taken=3)
 
 
 @pytest.mark.parametrize("stage", ["sft", "dpo"])
@@ -409,3 +412,8 @@ def test_the_check_refuses_rows_longer_than_the_positions(
     (short / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 12}), encoding="utf-8")
     with pytest.raises(ModelError, match=r"The longest row has \d+ tokens, and the model has 12 positions"):
         check(write(stage, {"name_or_path": str(short)}, adapter="lora"))
+    if stage == "sft":  # `dpo` has no prompt tuning
+        with pytest.raises(ModelError, match=r"of the model's 12 positions the adapter takes 7"):
+            check(
+                write(stage, {"name_or_path": str(short)}, adapter={"kind": "prompt_tuning", "num_virtual_tokens": 7})
+            )

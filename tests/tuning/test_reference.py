@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import TypeAdapter
 
 from seodang.errors import RunError
 from seodang.runs import Run
 from seodang.tuning import reference
+from seodang.tuning.adapters import Adapter
 from seodang.tuning.reference import answer_logps, cached, fingerprint, hash_weights, token_logps
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.*:FutureWarning")
@@ -52,6 +54,22 @@ def test_every_answer_token_has_the_log_probability_of_a_plain_loop(model: Any) 
     for (given, answer), found in zip(rows, token_logps(model, rows), strict=True):
         assert found.dtype == torch.float32 and found.shape == (len(answer),)
         assert found.tolist() == pytest.approx(plainly(model, given, answer), rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["prompt_tuning", "prefix_tuning"])
+def test_virtual_tokens_stand_before_every_row(kind: str, model: Any) -> None:
+    import peft
+
+    config: Any = TypeAdapter(Adapter).validate_python({"kind": kind, "num_virtual_tokens": 5})
+    led = peft.get_peft_model(model, config.to_peft(1))
+    torch.manual_seed(4)
+    for weight in led.prompt_encoder.parameters():
+        weight.data = torch.randn_like(weight)
+    rows = [(prompt, answer) for prompt, *answers in PAIRS for answer in answers]
+    for (given, answer), found in zip(rows, token_logps(led, rows), strict=True):
+        assert found.tolist() == pytest.approx(plainly(led, given, answer), rel=1e-5)
+    with led.disable_adapter():
+        assert abs(token_logps(led, rows)[0][0] - plainly(model, *rows[0])[0]) < 1e-5
 
 
 def test_an_answer_is_the_sum_over_its_tokens_chosen_first(model: Any) -> None:

@@ -23,7 +23,12 @@ from seodang.data.tally import Share, Tally, allowed
 from seodang.errors import CheckFailed, DataError
 from seodang.language import Phrase, columns, joined, label, padded, say
 from seodang.recipe import DPO, SFT, Prepare, Pretrain, Source, Stage
-from seodang.tuning.preflight import problems_before_loading, require_positions, stored_positions
+from seodang.tuning.preflight import (
+    problems_before_loading,
+    require_held_out,
+    require_positions,
+    stored_positions,
+)
 
 NAMED = ("path", "run", "train", "eval", "name_or_path", "tokenizer")
 """Keys that name what a stage reads."""
@@ -159,7 +164,9 @@ def _audit_rows(recipe: SFT | DPO, audit: Audit, keep: bool) -> None:
     audit.offenders = findings.path if findings.written else None
     if not tally.error:
         require_some(tally.ledger, bool(tally.kept["train"]))
-        require_positions(stored_positions(recipe.model), tally.longest)
+        taken = getattr(recipe.adapter, "num_virtual_tokens", 0)
+        require_positions(stored_positions(recipe.model), tally.longest, taken)
+        require_held_out(recipe.training, tally.kept["eval"])
         if rows is not None:
             remember(recipe, rows)
     _tell(recipe, tally, audit)

@@ -36,6 +36,8 @@ class TrainingRows:
     train: list[Any] = field(default_factory=list)
     eval: list[Any] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
+    held_out: list[Record] = field(default_factory=list)
+    """The records of `eval`, in its order."""
     ledger: Ledger = field(default_factory=Ledger)
     lengths: Counter[int] = field(default_factory=Counter)
     """Tokens of a row before it was made to fit → how many training and held-out rows have them."""
@@ -53,8 +55,8 @@ class TrainingRows:
             return
         self.ledger.keep()
         (self.train if outcome.part == "train" else self.eval).extend(row for _, row in outcome.kept)
-        if outcome.part == "train":
-            self.records += [record for record, _ in outcome.kept]
+        records = self.records if outcome.part == "train" else self.held_out
+        records += [record for record, _ in outcome.kept]
         self.made_to_fit[outcome.made_to_fit] += bool(outcome.made_to_fit)
         self.made_to_fit[PART_LOST] += len(outcome.lost)
         self.ledger.rows += [{"reason": PART_LOST} | record.to_row() for record in outcome.lost]

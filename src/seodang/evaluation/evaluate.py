@@ -32,6 +32,7 @@ from seodang.records import Conversation, Message, Preference, Record
 from seodang.runs import Ledger, Run, hash_text
 from seodang.self_instruct.completers import seed_of
 from seodang.tuning.model import load_model
+from seodang.tuning.preflight import require_positions, stored_positions, stored_virtual_tokens
 from seodang.tuning.reference import answer_logps, token_logps
 
 Held: TypeAlias = Conversation | Preference
@@ -52,6 +53,7 @@ def run(recipe: Evaluate, folder: Run) -> dict[str, Any]:
     """
     chats = lineage_chats(recipe)
     records, examples, ledger = held_out(recipe, chats)
+    require_positions_for(recipe, chats, records)
     folder.write_rows(runs.DROPPED, ledger.rows)
     found = _answered(folder, [record.source for record in records]) if folder.resumed else {}
     drawn: dict[str, Drawn] = {}
@@ -112,6 +114,13 @@ def held_out(recipe: Evaluate, chats: dict[str, Chat]) -> tuple[list[Held], list
             rows=runs.ledger_line(ledger.close()),
         )
     return [given[index] for index in sorted(kept)], list(rows.train if rows.eval else ()), ledger
+
+
+def require_positions_for(recipe: Evaluate, chats: dict[str, Chat], records: Sequence[Held]) -> None:
+    """Raise ModelError, before weights are read, where a row has more tokens than one of the models has positions."""
+    for name, spec in recipe.models.items():
+        longest = max(len(given) + len(said) for record in records for given, said, _ in _sides(record, chats[name]))
+        require_positions(stored_positions(spec), longest, stored_virtual_tokens(spec))
 
 
 def _content(record: Held) -> str:

@@ -41,6 +41,8 @@ class Answer:
     stopped: bool
     prompt: str = ""
     accept: tuple[str, ...] = ()
+    token_logps: tuple[float, ...] = ()
+    """The log-probability (natural) that the model gives each trained token of the right answer, in order."""
 
 
 Metric: TypeAlias = Callable[[Answer], float | None]

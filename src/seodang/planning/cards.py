@@ -41,7 +41,7 @@ CARDS = (
     Card("H100 80 GB", 80000),
     Card("H200 141 GB", 142000),
 )
-"""The usual ones; what nvidia-smi shows of each, error correction on, rounded down."""
+"""The usual ones. The MiB are rounded down from what a driver with error correction offers: estimates, not measured."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,9 +33,9 @@ HEAP_SHARE, HEAP_OUTPUTS, HEAP_BLOCK = 0.16, 1.35, 32 * 2**20
 this share of what is kept, and of an adapter's outputs so many (measured: glibc 2.36, LoRA, full and two targets).
 Blocks of 32 MiB and more come from the kernel and go back to it (mallopt(3), M_MMAP_THRESHOLD)."""
 GPU_RUNTIME = int(0.75 * 2**30)
-"""CUDA's context and the workspaces of cuBLAS: an upper value of what NVIDIA's cards since Turing show."""
+"""CUDA's context and the workspaces of cuBLAS. An estimate, not measured."""
 GPU_SPARE = 0.08
-"""Share of a GPU that the caching allocator may hold in pieces too small to use (torch, notes on CUDA memory)."""
+"""Share of a GPU that the caching allocator may hold in pieces too small to use. An estimate, not measured."""
 STATES = {"adamw": 8, "adam_": 8, "lion": 4, "lomo": 0, "adafactor": 0, "sgd": 0, "rmsprop": 4, "muon": 4}
 """Beginning of `training.optim` → bytes that it keeps per trained float32 number."""
 NF4_BYTES = {True: 0.5 + 0.127 / 8, False: 0.5 + 0.5 / 8}

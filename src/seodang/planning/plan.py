@@ -14,11 +14,13 @@ from seodang.planning import speed
 from seodang.planning.architecture import Architecture
 from seodang.planning.cards import Fit, advice, smallest
 from seodang.planning.memory import Memory
-from seodang.planning.setting import CPU, GPU, memory_on, shape_of, what_is_trained
+from seodang.planning.published import Published
+from seodang.planning.setting import CPU, GPU, memory_on, published_shape, shape_of, what_is_trained
 from seodang.planning.steps import Steps, count_steps
 from seodang.planning.trained import Trained
 from seodang.recipe import DPO, SFT, Pretrain, Stage
 from seodang.screen import Screen, duration
+from seodang.tuning.launch import processes
 
 BAR = 28
 """Columns of the longest bar."""
@@ -33,6 +35,10 @@ class Plan:
     trained: Trained
     memory: Memory
     on_cpu: bool
+    published: Published | None
+    """Where the shape was read when the model itself is not on disk."""
+    processes: int
+    """How many processes train together; memory is that of each."""
     steps: Steps | None
     why_no_steps: str
     """The paragraph that says why the rows cannot be counted yet."""
@@ -56,6 +62,8 @@ class Plan:
             "parameters": self.shape.parameters,
             "trained_parameters": self.trained.parameters,
             "steps": steps or {"unknown": self.why_no_steps},
+            "shape_from": self.published and {"source": self.published.source, "verified": self.published.verified},
+            "processes": self.processes,
             "device": "cpu" if self.on_cpu else "gpu",
             "memory": {name: round(size) for name, size in self.memory.parts.items()},
             "memory_total": round(self.memory.total),
@@ -83,6 +91,8 @@ def plan(recipe: Stage, on: str | None = None) -> Plan:
         trained=what_is_trained(recipe, shape),
         memory=found,
         on_cpu=on_cpu,
+        published=published_shape(recipe),
+        processes=processes(recipe.launch),
         steps=steps,
         why_no_steps=why,
         fit=_fit(recipe, shape, steps),
@@ -147,6 +157,11 @@ def _facts(found: Plan) -> list[tuple[str, str]]:
     facts: list[tuple[str, str]] = [
         (Phrase("model"), Phrase(text, all=shape.parameters, kind=shape.model_type, layers=shape.layers))
     ]
+    if found.published is not None:
+        text = "{source}; the model is not on this machine"
+        doubt = Phrase("unverified: {source}", source=found.published.source)
+        source = found.published.source if found.published.verified else doubt
+        facts.append((Phrase("shape"), Phrase(text, source=source)))
     text = "{count:,} parameters ({share:.2f} %, {kind})"
     told = {"count": found.trained.parameters, "share": 100 * whole, "kind": found.trained.kind}
     facts.append((Phrase("trained"), Phrase(text, **told)))
@@ -158,6 +173,9 @@ def _facts(found: Plan) -> list[tuple[str, str]]:
     text = "{steps:,} in {epochs:.2g} epochs, of {tokens:,.0f} tokens each; {waste:.0f} % of them are padding"
     told = {"steps": steps.steps, "epochs": steps.epochs, "tokens": steps.tokens_per_step}
     facts.append((Phrase("steps"), Phrase(text, **told, waste=100 * steps.waste)))
+    if found.processes > 1:
+        text = "{count} train together; a step is of all of them, the memory below of each"
+        facts.append((Phrase("processes"), Phrase(text, count=found.processes)))
     if found.time:
         text = "about {time} here, at the speed of {name}"
         facts.append((Phrase("time"), Phrase(text, time=duration(found.time[1]), name=found.time[0])))
@@ -204,4 +222,5 @@ def _verdicts(found: Plan) -> list[Phrase]:
     if fit.changes:
         text = "On no common GPU as it is. With {changes} it takes {size}, and the smallest that fits is: {card}"
         return [*told, Phrase(text, changes=" ".join(fit.changes), size=size, card=fit.card.name)]
-    return [*told, Phrase("The smallest common GPU that fits, with {size}: {card}", size=size, card=fit.card.name)]
+    text = "Smallest common GPU that fits: {card}, with {size} (counted, not measured)"
+    return [*told, Phrase(text, size=size, card=fit.card.name)]

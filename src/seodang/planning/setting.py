@@ -9,11 +9,12 @@ from seodang.errors import ModelError
 from seodang.planning.activations import Batch
 from seodang.planning.architecture import Architecture, architecture
 from seodang.planning.memory import Memory, Step, memory, weight_bytes
+from seodang.planning.published import Published, published
 from seodang.planning.steps import Steps, tokenizer_of
 from seodang.planning.trained import Trained, trained
 from seodang.recipe import DPO, Pretrain
 from seodang.runs import read_json
-from seodang.tokenization import load_light, local_folder
+from seodang.tokenization import is_on_disk, load_light, local_folder
 from seodang.tuning.specs import FourBit, FreshModel, ModelSpec, Place, locate
 
 REFERENCE_TOKENS, REFERENCE_LOGITS, REFERENCE_COPIES = 8192, 2**27, 3
@@ -42,12 +43,23 @@ def shape_of(recipe: Any) -> Architecture:
 
 
 def config_of(place: Place) -> dict[str, Any]:
-    """A base's config.json: in its folder, or with the tokenizer's files from the Hub; no weights are fetched."""
+    """A base's config.json: on disk, as published, or with the tokenizer's files from the Hub; no weights are fetched."""
+    known = published(place.base)
+    if known is not None and not is_on_disk(place.base, place.revision):
+        return known.config
     folder = local_folder(place.base, place.revision)
     found = read_json(folder / "config.json")
     if found is None:
         raise ModelError("{folder} holds no config.json that can be read, so its shape is not known.", folder=folder)
     return found
+
+
+def published_shape(recipe: Any) -> Published | None:
+    """What a recipe's shape was taken from where its model is not on disk; None where its own config.json was read."""
+    if isinstance(recipe.model, FreshModel):
+        return None
+    place = locate(recipe.model)
+    return None if is_on_disk(place.base, place.revision) else published(place.base)
 
 
 def adapter_of(recipe: Any) -> dict[str, Any]:

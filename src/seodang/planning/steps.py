@@ -14,6 +14,7 @@ from seodang.data.texts import read_texts
 from seodang.recipe import DPO, SFT, Pretrain
 from seodang.runs import is_finished, weights_of
 from seodang.tokenization import load_light
+from seodang.tuning.launch import processes
 from seodang.tuning.specs import FreshModel, ModelSpec, Training, locate, steps_of
 
 
@@ -53,9 +54,10 @@ def count_steps(recipe: SFT | DPO | Pretrain) -> Steps:
     """Read and encode the rows as training would. Raises the error of a row or a tokenizer that stops it."""
     if isinstance(recipe, Pretrain):
         train, held_out = _blocks(recipe)
-        return steps_for(recipe.training, train, held_out, recipe.seed)
+        return steps_for(recipe.training, train, held_out, recipe.seed, processes(recipe.launch))
     rows = training_rows(recipe)
-    return steps_for(recipe.training, [_sequences(row) for row in rows.train], len(rows.eval), recipe.seed)
+    sequences = [_sequences(row) for row in rows.train]
+    return steps_for(recipe.training, sequences, len(rows.eval), recipe.seed, processes(recipe.launch))
 
 
 def _sequences(row: object) -> tuple[int, ...]:
@@ -65,13 +67,18 @@ def _sequences(row: object) -> tuple[int, ...]:
     return (len(row.input_ids),)  # type: ignore[attr-defined]
 
 
-def steps_for(training: Training, rows: Sequence[tuple[int, ...]], held_out: int, seed: int) -> Steps:
-    """The loop over rows of these lengths. The order is drawn, as the trainer's is, but is not the trainer's."""
-    batch, steps = training.per_device_train_batch_size, steps_of(training, len(rows))
+def steps_for(
+    training: Training, rows: Sequence[tuple[int, ...]], held_out: int, seed: int, together: int = 1
+) -> Steps:
+    """The loop over rows of these lengths in so many processes.
+
+    The order is drawn, as the trainer's is, but is not the trainer's.
+    """
+    batch, steps = training.per_device_train_batch_size, steps_of(training, len(rows), together)
     order = random.Random(seed).sample(rows, len(rows))
     batches = [order[start : start + batch] for start in range(0, len(order), batch)]
     padded = sum(max(map(max, rows)) * sum(map(len, rows)) for rows in batches)
-    per_epoch = max(1, math.ceil(len(batches) / training.gradient_accumulation_steps))
+    per_epoch = max(1, math.ceil(math.ceil(len(batches) / together) / training.gradient_accumulation_steps))
     lengths = {length for row in rows for length in row}
     return Steps(
         rows=len(rows),

@@ -13,7 +13,8 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from seodang.language import Phrase
 from seodang.schema import Schema, by_name
-from seodang.tuning.low_rank import AdaLora, Lora, Method, Targets
+from seodang.tuning.adalora import AdaLora
+from seodang.tuning.low_rank import Lora, Method, Targets
 
 __all__ = ["PROMPTS", "AdaLora", "Adapter", "Boft", "Full", "Ia3", "Lora", "Method", "Oft", "PrefixTuning",
            "PromptTuning", "Vera"]  # fmt: skip

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import SimpleNamespace
 from typing import Any
 
-from seodang.tuning.loop import Setting, arguments, collator, save_trained, steps_of, train
+from seodang.tuning.loop import Setting, arguments, collator, own_trainer, save_trained, steps_of, train
 
 # isort: split
 import torch
@@ -30,25 +30,36 @@ from seodang.reports.charts import binned
 from seodang.runs import DROPPED, Run, dump_json
 from seodang.spans import previews
 from seodang.tuning import reference
-from seodang.tuning.hooks import AdapterTrainer, Batches, prepare
-from seodang.tuning.model import Aim, Loaded, autocast, exact_adapters, load_for_training, require_room
+from seodang.tuning.checkpoints import WholeCheckpoints
+from seodang.tuning.hooks import AdapterTrainer, Batches, Row, prepare
+from seodang.tuning.launch import processes
+from seodang.tuning.model import Aim, Loaded, exact_adapters, load_for_training, require_room
 from seodang.tuning.parity import prove, prove_saved
-from seodang.tuning.preflight import require_reporter
+from seodang.tuning.precision import autocast
+from seodang.tuning.preflight import require_held_out, require_reporter
+from seodang.tuning.quantized import quantization_cost
 from seodang.tuning.reference import Logps, Pair, Reference, answer_logps, largest_difference
+from seodang.tuning.shares import EveryRowOnce
 
 STEP0_PAIRS = 8
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 2e-2, torch.float16: 5e-3}
 """How far policy and reference may differ before the first step: natural logarithm, per trained token."""
 
 
-class PairTrainer(AdapterTrainer, DPOTrainer):
-    """Upstream's trainer on rows that bring their ids and their reference."""
+class PairTrainer(DPOTrainer):
+    """Upstream's trainer on rows that bring their ids and their reference; subclass it for a loss of your own."""
 
     def _prepare_dataset(self, dataset: Dataset, *args: Any, **kwargs: Any) -> Dataset:
         return dataset
 
     def _precompute_ref_logps(self, dataset: Dataset, *args: Any, **kwargs: Any) -> Dataset:
         return dataset
+
+
+class AdaptedPairTrainer(WholeCheckpoints, EveryRowOnce, AdapterTrainer, PairTrainer):
+    """The trainer, with what the adapter's method adds to it, and with checkpoints that are whole."""
+
+    means_rows = True
 
 
 def run(recipe: DPO, folder: Run) -> dict[str, Any]:
@@ -59,23 +70,27 @@ def run(recipe: DPO, folder: Run) -> dict[str, Any]:
     trained is not what a server reads.
     """
     require_reporter(recipe.training)
+    own_trainer(folder, AdaptedPairTrainer)
     rows = training_rows(recipe)
     require_preferences(rows.train)
+    require_held_out(recipe.training, len(rows.eval))
     folder.write_rows(DROPPED, rows.ledger.rows)
     prove(recipe, rows)
-    aim = Aim(recipe.seed, steps_of(recipe.training, len(rows.train)), folder.path)
+    aim = Aim(recipe.seed, steps_of(recipe.training, len(rows.train), processes(recipe.launch)), folder.path)
     loaded = load_for_training(recipe.model, recipe.adapter, aim)
     require_room(loaded, max(pair.length for pair in [*rows.train, *rows.eval]))
     loaded.tokenizer.chat_template = rows.chat.jinja
-    read = [([*pair.prompt, *pair.chosen], [-100] * len(pair.prompt) + list(pair.chosen)) for pair in rows.train]
-    prepare(loaded, Batches(read, recipe.training.per_device_train_batch_size, loaded.model.device), folder.path)
+    batch = recipe.training.per_device_train_batch_size
+    prepare(loaded, Batches(_chosen(rows.train), batch, loaded.model.device), folder.path)
+    cost = quantization_cost(loaded, recipe.model, _chosen(rows.eval), of="chosen")
     parent = find_reference(recipe, folder, loaded, rows)
     trainer = make_trainer(recipe, rows, loaded, parent, folder)
     start = prove_start(recipe, loaded, _pairs(rows.train[:STEP0_PAIRS]), parent)
-    outcome = train(trainer, folder)
-    metrics = outcome["metrics"] | preferences(recipe, loaded, _pairs(rows.eval), parent) | counts(rows)
+    outcome = train(trainer, folder, recipe.training)
+    metrics = outcome["metrics"] | preferences(recipe, loaded, _pairs(rows.eval), parent) | cost | counts(rows)
     figures = outcome["figures"] | {"margin": _margins(folder), "row_tokens": binned(rows.lengths)}
-    proof = prove_saved(recipe, rows, save_trained(loaded, folder, rows.chat.stop_ids))
+    saved = save_trained(loaded, folder, rows.chat.stop_ids)
+    proof = prove_saved(recipe, rows, saved) if folder.writes else {}
     report = {"rows": rows.ledger.close(), "metrics": metrics, "figures": figures}
     report |= {"over_length": rows.over_length(recipe.data.over_length), "warnings": rows.warnings()}
     return report | {"reference": start, "parity": proof, "preview": previews(rows)}
@@ -89,6 +104,11 @@ def require_preferences(pairs: Sequence[EncodedPair]) -> None:
             "must differ; look at the file with `seodang inspect`.",
             count=len(pairs),
         )
+
+
+def _chosen(pairs: Sequence[EncodedPair]) -> list[Row]:
+    """(input_ids, labels) of the chosen side, as an SFT on it would read them."""
+    return [([*pair.prompt, *pair.chosen], [-100] * len(pair.prompt) + list(pair.chosen)) for pair in pairs]
 
 
 def _pairs(rows: Sequence[EncodedPair]) -> list[Pair]:
@@ -116,7 +136,7 @@ def find_reference(recipe: DPO, folder: Run, loaded: Loaded, rows: TrainingRows)
 
 def _as_parent(loaded: Loaded) -> AbstractContextManager[Any]:
     """A fresh adapter is no part of the parent: that is what it stands on, unless the base was moved into it."""
-    is_fresh = loaded.method is not None and not loaded.method.moves_base
+    is_fresh = loaded.parent is None and loaded.method is not None and not loaded.method.moves_base
     return loaded.model.disable_adapter() if is_fresh else nullcontext()
 
 
@@ -131,12 +151,12 @@ def make_trainer(recipe: DPO, rows: TrainingRows, loaded: Loaded, parent: Refere
 
     Upstream sets every dropout to 0 (`disable_dropout`), an adapter's too: the policy is scored as the reference was.
     """
-    setting = Setting(folder.path, recipe.seed, loaded.precision, bool(rows.eval))
+    setting = Setting(folder.path, recipe.seed, loaded.precision, bool(rows.eval), recipe.launch)
     own = recipe.loss.to_trl() | {"precompute_ref_log_probs": True}
     config = arguments(DPOConfig, recipe.training, setting, **own)
     filler = collator(loaded.tokenizer).pad_token_id
     with exact_adapters(loaded), _without_copy(loaded.model):
-        trainer = PairTrainer(
+        trainer: PairTrainer = own_trainer(folder, AdaptedPairTrainer)(
             loaded.model,
             args=config,
             train_dataset=as_dataset(rows.train, parent.train),

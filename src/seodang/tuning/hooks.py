@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -17,7 +18,9 @@ import torch
 from transformers import Trainer, TrainerCallback
 
 from seodang.tuning.adapters import Lora, Method
-from seodang.tuning.model import Loaded, autocast, quiet_peft, refused_by_peft
+from seodang.tuning.model import Loaded, quiet_peft, refused_by_peft
+from seodang.tuning.precision import autocast
+from seodang.tuning.shares import is_first
 
 silence_upstream()
 
@@ -56,16 +59,18 @@ class Batches:
 def prepare(loaded: Loaded, data: Iterable[dict[str, Any]], folder: Path) -> None:
     """Set a fresh adapter's first weights and keep them where they are needed to save it. Draws nothing from training.
 
+    A continued adapter is left as it is.
+
     Raises ModelError where PEFT cannot start it on these rows.
     """
-    if loaded.method is None:
+    if loaded.method is None or loaded.parent is not None:
         return
     with torch.random.fork_rng(), autocast(loaded.precision):
         try:
             loaded.method.prepare(loaded.model, data)
         except (ValueError, RuntimeError, OSError) as error:
             raise refused_by_peft(error) from error
-    if loaded.method.moves_base:
+    if loaded.method.moves_base and is_first():
         loaded.initial = folder / INITIAL
         loaded.model.save_pretrained(loaded.initial, selected_adapters=["default"])
 
@@ -134,6 +139,7 @@ class AdapterTrainer(Trainer):
                 self.method.save_progress(self.model, Path(output_dir))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        with self.method.loading(self.model) if self.method is not None else nullcontext():
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
         if self.method is not None:
             self.method.load_progress(self.model, Path(resume_from_checkpoint))

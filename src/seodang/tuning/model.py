@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import textwrap
 import warnings
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,72 +18,36 @@ from seodang.tuning.quiet import silence_upstream
 
 # isort: split
 import torch
-from bitsandbytes.nn import Linear4bit
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, set_seed
+from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
 
 from seodang.errors import ModelError
-from seodang.language import Phrase
+from seodang.language import Phrase, joined
+from seodang.runs import read_recipe
+from seodang.schema import check_schema
 from seodang.served import require_trained_template
 from seodang.tokenization import compare, load_light
-from seodang.tuning.adapters import Full
+from seodang.tuning.adapters import Adapter, Full
+from seodang.tuning.precision import (
+    Precision,
+    choose_dtype,
+    find_hardware,
+    keep_differentiable,
+    quantizer,
+    require_trainable_dtype,
+)
 from seodang.tuning.preflight import output_layer_refused, require_mergeable, require_mixture, require_positions
-from seodang.tuning.specs import EightBit, ModelSpec, Place, inherited_quantization, locate
+from seodang.tuning.shares import first_before_others
+from seodang.tuning.specs import ModelSpec, Place, inherited_quantization, locate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from seodang.tuning.adapters import Adapter, Method
-    from seodang.tuning.specs import Quantization
+    from seodang.tuning.adapters import Method
 
 
 _UNREADABLE = (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError)
 """What upstream raises for files that are missing, torn, of another architecture or of other shapes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Hardware:
-    """What decides the precision: the device type, and whether it computes bfloat16 itself."""
-
-    device: str
-    native_bf16: bool
-
-
-def find_hardware() -> Hardware:
-    """This machine. A GPU that only emulates bfloat16 (T4, V100) does not count as having it."""
-    if torch.cuda.is_available():
-        return Hardware("cuda", torch.cuda.is_bf16_supported(including_emulation=False))
-    return Hardware("cpu", False)
-
-
-@dataclass(frozen=True, slots=True)
-class Precision:
-    """The dtype of the frozen weights, and which autocast the trainer switches on."""
-
-    weights: torch.dtype
-    bf16: bool = False
-    fp16: bool = False
-    device: str = "cpu"
-
-
-def choose_dtype(wanted: str, hardware: Hardware, full: bool = False) -> Precision:
-    """The precision for `model.dtype` on this hardware. Raises ModelError for what the hardware cannot do.
-
-    `full`: every weight is trained, so mixed precision keeps them in float32 (Micikevicius et al. 2018, §3.1).
-    `auto` is float32 on a CPU, bfloat16 on a GPU that has it, else float16 autocast over float32 weights.
-    """
-    gpu = hardware.device == "cuda"
-    if wanted == "auto":
-        wanted = ("bfloat16" if hardware.native_bf16 else "float16") if gpu else "float32"
-        full = full or wanted == "float16"
-    if wanted == "float16" and not gpu:
-        raise ModelError("model.dtype: float16 is not computed on a CPU. Write `float32`, or leave it `auto`.")
-    if wanted == "bfloat16" and gpu and not hardware.native_bf16:
-        raise ModelError(
-            "model.dtype: this GPU only emulates bfloat16, many times slower. Leave it `auto` (float16 autocast)."
-        )
-    weights = torch.float32 if full else getattr(torch, wanted)
-    return Precision(weights, bf16=wanted == "bfloat16", fp16=wanted == "float16", device=hardware.device)
 
 
 @dataclass(slots=True)
@@ -100,7 +64,7 @@ class Loaded:
     precision: Precision
     quantized: bool = False
     method: Method | None = None
-    """What the fresh adapter was asked for; None of a continued one and where every weight is trained."""
+    """What the adapter was asked for, a continued one by the run that began it; None where every weight is trained."""
     initial: Path | None = None
     """The folder of a fresh adapter's first weights, where they are needed to save it."""
 
@@ -142,6 +106,10 @@ def load_model(spec: ModelSpec, *, is_trainable: bool = False, full: bool = Fals
 
 def load_base(place: Place, spec: ModelSpec, precision: Precision) -> Any:
     """Whole weights, quantised as the recipe says, on the device that computes. Raises ModelError."""
+    if place.merged is not None:
+        with TemporaryDirectory() as folder:
+            merged = merge(locate(place.merged), place.merged, Path(folder) / "base")
+            return load_base(Place(merged, None, ""), spec, precision)
     given = {"attn_implementation": spec.attn_implementation, "trust_remote_code": spec.trust_remote_code}
     if spec.quantization is not None:
         given["quantization_config"] = quantizer(spec.quantization, precision)
@@ -173,29 +141,6 @@ def _require_all_weights(name_or_path: str, info: dict[str, Any]) -> None:
         )
 
 
-def quantizer(quantization: Quantization, precision: Precision) -> BitsAndBytesConfig:
-    """bitsandbytes' config: NF4 or FP4 (QLoRA, arXiv:2305.14314, §3) or LLM.int8, computing in the weights' dtype."""
-    if isinstance(quantization, EightBit):
-        return BitsAndBytesConfig(load_in_8bit=True)
-    return BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type=quantization.kind,
-        bnb_4bit_use_double_quant=quantization.double,
-        bnb_4bit_compute_dtype=torch.float16 if precision.fp16 else precision.weights,
-    )
-
-
-def keep_differentiable(model: Any) -> None:
-    """Switch off bitsandbytes' repacking of 4-bit weights on CPUs with AVX512-BF16.
-
-    There the first forward in eval mode repacks them for a kernel without a gradient, and every later training step
-    trains on a cut graph, silently (bitsandbytes 0.50.2, nn/modules.py, Linear4bit.forward).
-    """
-    for module in model.modules():
-        if isinstance(module, Linear4bit):
-            module.support_avx512bf16_for_cpu = False
-
-
 _EXPECTED = (
     r".*eva initialization used with low_cpu_mem_usage=False",  # a smaller batch serves as well
     r".*(rank|alpha)_pattern keys did not match any targeted module",  # they match the experts' parameters
@@ -203,6 +148,8 @@ _EXPECTED = (
     r"\w+ changes the base weights of the model",  # so it is saved as the difference
     r"Failed to load the CUDA extension",  # BOFT computes the same without
     r"Setting boft_n_butterfly_factor to 1",  # which it is
+    r"Could not find a config file in .*base - will assume that the vocabulary was not modified",  # `keep_base: false`
+    r"Position ids are not supported for parameter efficient tuning",  # so rows of prompt tuning are never padded
 )
 
 
@@ -273,14 +220,41 @@ def load_for_training(spec: ModelSpec, adapter: Adapter | None, aim: Aim) -> Loa
     require_mixture(spec, place, adapter)
     config = _as_peft(adapter, aim.steps)
     if spec.merge:
-        merged = merge(place, spec, aim.folder / "base")
+        with first_before_others():
+            merged = merge(place, spec, aim.folder / "base")
         spec = spec.model_copy(update={"run": None, "merge": False, "name_or_path": merged, "revision": None})
         place = locate(spec)
     loaded = load_model(spec, is_trainable=adapter is None, full=isinstance(adapter, Full))
     if adapter is not None and not isinstance(adapter, Full):
         config.revision = place.revision
         _add_adapter(loaded, adapter, config, aim.seed)
+    elif loaded.parent is not None and spec.run is not None:
+        begun = inherited_adapter(spec.run)
+        loaded.method = begun and begun.continued()
     return loaded
+
+
+def inherited_adapter(run: str) -> Method | None:
+    """What the first run of a chain asked for the adapter that the later ones continue; None where none tells.
+
+    Raises ModelError where its recipe.yaml cannot be understood any more.
+    """
+    seen: set[str] = set()
+    while run and run not in seen:
+        seen.add(run)
+        recipe = read_recipe(Path(run))
+        if recipe.get("adapter") is not None:
+            found, mistakes = check_schema(Adapter, recipe["adapter"])
+            if mistakes:
+                raise ModelError(
+                    "The adapter of {run} cannot be continued, because its recipe.yaml is not understood: {mistakes}. "
+                    "It was written by another version or changed by hand; put it right, or train a fresh adapter.",
+                    run=run,
+                    mistakes=joined("; ", mistakes),
+                )
+            return None if isinstance(found, Full) else found
+        run = (recipe.get("model") or {}).get("run") or ""
+    return None
 
 
 def _as_peft(adapter: Adapter | None, steps: int) -> Any:
@@ -325,27 +299,20 @@ def _require_parameters(model: Any, wanted: tuple[str, ...]) -> None:
         )
 
 
-def require_trainable_dtype(model: Any, precision: Precision) -> None:
-    """Raise ModelError where float16 weights would be trained under a gradient scaler, which cannot unscale them."""
-    found = next((n for n, w in model.named_parameters() if w.requires_grad and w.dtype == torch.float16), None)
-    if precision.fp16 and found:
-        raise ModelError(
-            "model.dtype: float16 weights cannot be trained with float16 autocast ({name} would be): its gradient "
-            "scaler refuses them. Leave `model.dtype` out, which keeps trained weights in float32.",
-            name=found,
-        )
-
-
-def autocast(precision: Precision) -> AbstractContextManager[Any]:
-    """What a trainer of this precision switches on."""
-    mixed = torch.bfloat16 if precision.bf16 else torch.float16
-    return torch.autocast(precision.device, mixed, enabled=precision.bf16 or precision.fp16)
-
-
 def require_room(loaded: Loaded, longest: int) -> None:
     """Raise ModelError where the longest row, and what an adapter puts before it, has more tokens than positions."""
-    longest += getattr(loaded.method, "num_virtual_tokens", 0)
-    require_positions(getattr(loaded.model.config.get_text_config(), "max_position_embeddings", None), longest)
+    require_positions(positions_of(loaded.model), longest, virtual_tokens(loaded.model))
+
+
+def positions_of(model: Any) -> int | None:
+    """How many positions a loaded model has; None where its config does not say."""
+    found: int | None = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    return found
+
+
+def virtual_tokens(model: Any) -> int:
+    """How many of a loaded model's positions its adapter takes for vectors before the text."""
+    return getattr(model.active_peft_config, "num_virtual_tokens", 0) if hasattr(model, "peft_config") else 0
 
 
 @contextmanager

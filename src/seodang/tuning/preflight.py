@@ -18,6 +18,7 @@ from seodang.recipe import DPO, SFT, Pretrain
 from seodang.runs import is_finished, read_json
 from seodang.tokenization import local_folder
 from seodang.tuning.adapters import PROMPTS, Adapter, Full
+from seodang.tuning.launch import require_launch
 from seodang.tuning.specs import FreshModel, ModelSpec, Place, Training, locate
 
 REPORTERS = {"tensorboard": ("tensorboard", "tensorboardX"), "wandb": ("wandb",), "trackio": ("trackio",)}
@@ -41,6 +42,7 @@ def problems_before_loading(recipe: SFT | DPO | Pretrain) -> None:
     A parent run that is not finished yet decides nothing; `check` says of it that it is not made.
     """
     require_reporter(recipe.training)
+    require_launch(recipe)
     spec = recipe.model
     if isinstance(spec, FreshModel) or (spec.run is not None and not is_finished(Path(spec.run))):
         return
@@ -57,6 +59,15 @@ def require_reporter(training: Training) -> None:
     if packages and not any(map(find_spec, packages)):
         text = "`{package}` is not installed. Run `pip install {package}`, or write `none`."
         raise RecipeError("The recipe", [Mistake("training.report_to", Phrase(text, package=packages[0]))])
+
+
+def require_held_out(training: Training, held_out: int) -> None:
+    """Raise RecipeError where the recipe asks for the best evaluation and there are no rows to evaluate."""
+    if held_out or not training.keeps_best:
+        return
+    key = "load_best_model_at_end" if training.early_stopping_patience is None else "early_stopping_patience"
+    text = "needs held-out rows to tell the best step by, and there are none. Give `data.eval`, or leave it out."
+    raise RecipeError("The recipe", [Mistake(f"training.{key}", Phrase(text))])
 
 
 def require_whole_weights(spec: ModelSpec, place: Place) -> None:
@@ -102,6 +113,13 @@ def peft_type(place: Place) -> str:
     """PEFT's name of the method of a saved adapter (`LORA`); empty where its adapter_config.json does not say."""
     described = (read_json(place.adapter / "adapter_config.json") or {}) if place.adapter else {}
     return str(described.get("peft_type") or "")
+
+
+def stored_virtual_tokens(spec: ModelSpec) -> int:
+    """How many positions the saved adapter of a model takes for vectors before the text."""
+    place = locate(spec)
+    described = (read_json(place.adapter / "adapter_config.json") or {}) if place.adapter else {}
+    return int(described.get("num_virtual_tokens") or 0)
 
 
 def require_mergeable(place: Place) -> None:
@@ -287,12 +305,25 @@ def stored_parameters(spec: ModelSpec) -> int:
     return sum(prod(shape) for shape in _stored_shapes(locate(spec)).values())
 
 
-def require_positions(positions: int | None, longest: int) -> None:
-    """Raise ModelError where the longest row, in tokens, is longer than the model has positions."""
-    if positions is not None and longest > positions:
+def require_positions(positions: int | None, longest: int, taken: int = 0) -> None:
+    """Raise ModelError where the longest row, in tokens, is longer than the model has positions.
+
+    `taken` are those of an adapter's vectors before the text.
+    """
+    if positions is None or longest <= positions - taken:
+        return
+    if taken:
         raise ModelError(
-            "The longest row has {longest} tokens, and the model has {positions} positions. Set `data.max_length` to "
-            "{positions} or less.",
+            "The longest row has {longest} tokens, and of the model's {positions} positions the adapter takes {taken} "
+            "(`num_virtual_tokens`). Set `data.max_length` to {left} or less.",
             longest=longest,
             positions=positions,
+            taken=taken,
+            left=positions - taken,
         )
+    raise ModelError(
+        "The longest row has {longest} tokens, and the model has {positions} positions. Set `data.max_length` to "
+        "{positions} or less.",
+        longest=longest,
+        positions=positions,
+    )

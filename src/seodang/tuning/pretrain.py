@@ -24,18 +24,26 @@ from seodang.language import Phrase
 from seodang.recipe import Pretrain
 from seodang.runs import DROPPED, Run, finished_run, is_finished, weights_of
 from seodang.tuning.adapters import Full
+from seodang.tuning.checkpoints import WholeCheckpoints
+from seodang.tuning.launch import processes
 from seodang.tuning.model import (
     Aim,
     Loaded,
-    choose_dtype,
-    find_hardware,
     load_for_training,
     load_tokenizer,
     require_room,
     tokenizer_of,
 )
 from seodang.tuning.muon import muon
-from seodang.tuning.preflight import require_reporter, require_whole_weights
+from seodang.tuning.precision import choose_dtype, find_hardware
+from seodang.tuning.preflight import (
+    require_held_out,
+    require_positions,
+    require_reporter,
+    require_whole_weights,
+    stored_positions,
+)
+from seodang.tuning.shares import EveryRowOnce
 from seodang.tuning.specs import FreshModel, ModelSpec, locate
 
 Rows = list[list[int]]
@@ -43,18 +51,25 @@ OLD_NAMES = frozenset({"rope_theta", "rope_scaling"})
 """Keys that transformers 5 still moves into `rope_parameters`."""
 
 
+class TextTrainer(WholeCheckpoints, EveryRowOnce, Trainer):
+    """transformers' own trainer, with checkpoints that are whole."""
+
+
 def run(recipe: Pretrain, folder: Run) -> dict[str, Any]:
     """Train every weight and write `model/` with its tokenizer; returns the report."""
     require_reporter(recipe.training)
     texts = read_texts(recipe.data)
     folder.write_rows(DROPPED, texts.ledger.rows)
+    require_held_out(recipe.training, len(texts.eval))
     spec = recipe.model
     tokenizer = load_tokenizer(_tokenizer_place(spec)) if isinstance(spec, FreshModel) else tokenizer_of(spec)
     rows, held_out = (blocks(tokenizer, part, recipe.data.max_length) for part in (texts.train, texts.eval))
-    aim = Aim(recipe.seed, steps_of(recipe.training, len(rows)), folder.path)
+    if isinstance(spec, ModelSpec):
+        require_positions(stored_positions(spec), max(map(len, rows)))
+    aim = Aim(recipe.seed, steps_of(recipe.training, len(rows), processes(recipe.launch)), folder.path)
     loaded = fresh(spec, tokenizer, recipe.seed) if isinstance(spec, FreshModel) else _continued(spec, aim)
     require_room(loaded, max(map(len, rows)))
-    outcome = train(make_trainer(recipe, loaded, (rows, held_out), folder), folder)
+    outcome = train(make_trainer(recipe, loaded, (rows, held_out), folder), folder, recipe.training)
     save_trained(loaded, folder, (loaded.tokenizer.eos_token_id,))
     metrics = outcome["metrics"] | _counts(loaded, texts, rows, held_out)
     return {"rows": texts.ledger.close(), "metrics": metrics, "figures": outcome["figures"]}
@@ -123,10 +138,10 @@ def _continued(spec: ModelSpec, aim: Aim) -> Loaded:
 
 def make_trainer(recipe: Pretrain, loaded: Loaded, rows: tuple[Rows, Rows], folder: Run) -> Trainer:
     """transformers' own Trainer over rows of ids, each of which is its own label."""
-    setting = Setting(folder.path, recipe.seed, loaded.precision, bool(rows[1]))
+    setting = Setting(folder.path, recipe.seed, loaded.precision, bool(rows[1]), recipe.launch)
     train_part, eval_part = (Dataset.from_dict({"input_ids": part, "labels": part}) for part in rows)
     args = arguments(TrainingArguments, recipe.training, setting)
-    return Trainer(
+    return TextTrainer(
         model=loaded.model,
         args=args,
         optimizers=(muon(loaded.model, args) if recipe.training.optim == "muon" else None, None),

@@ -13,7 +13,8 @@ from seodang.tuning.hooks import Batches, Row
 # isort: split
 import torch
 
-from seodang.tuning.model import Loaded, autocast, load_base
+from seodang.tuning.model import Loaded, load_base
+from seodang.tuning.precision import autocast
 from seodang.tuning.preflight import stored_parameters
 from seodang.tuning.specs import ModelSpec, Place, locate
 
@@ -23,9 +24,10 @@ SPARE = 0.8
 """Share of the free memory that the base in full precision may take for it."""
 
 
-def quantization_cost(loaded: Loaded, spec: ModelSpec, rows: Sequence[Row]) -> dict[str, float]:
+def quantization_cost(loaded: Loaded, spec: ModelSpec, rows: Sequence[Row], of: str = "eval") -> dict[str, float]:
     """Mean loss per trained token (natural logarithm) of both bases, without any adapter; the report's metrics.
 
+    `of` names the rows: `eval`, or `chosen` where the held-out rows are pairs, whose own loss is of another kind.
     Empty where nothing is quantised, nothing is held out, or the full base does not fit into memory beside.
     """
     if not loaded.quantized or not rows:
@@ -41,7 +43,7 @@ def quantization_cost(loaded: Loaded, spec: ModelSpec, rows: Sequence[Row]) -> d
     with bare:
         quantized = _loss(loaded, loaded.model, rows[:ROWS])
     whole = load_base(place, whole_spec, loaded.precision).eval()
-    return {"base_eval_loss_full": _loss(loaded, whole, rows[:ROWS]), "base_eval_loss_quantized": quantized}
+    return {f"base_{of}_loss_full": _loss(loaded, whole, rows[:ROWS]), f"base_{of}_loss_quantized": quantized}
 
 
 def _free_memory(device: str) -> float:

@@ -147,7 +147,8 @@ def cached(folder: Run, parts: dict[str, str], compute: Callable[[], tuple[Logps
     kept = read_json(folder.file(FILE))
     if kept is None:
         train, held_out = compute()
-        write_text(folder.file(FILE), dump_json({"fingerprint": parts, "train": train, "eval": held_out}) + "\n")
+        if folder.writes:
+            write_text(folder.file(FILE), dump_json({"fingerprint": parts, "train": train, "eval": held_out}) + "\n")
         return Reference(train, held_out, cached=False)
     changed = sorted(name for name in parts | kept["fingerprint"] if parts.get(name) != kept["fingerprint"].get(name))
     if changed:

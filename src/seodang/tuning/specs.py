@@ -21,6 +21,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from seodang.ancestry import require_same_base, require_unchanged
 from seodang.errors import ModelError
 from seodang.language import Phrase, joined
 from seodang.packaged import model_path
@@ -59,6 +60,9 @@ class ModelSpec(Schema):
     """The folder of a finished run: its adapter, tokenizer and template come with it."""
     merge: bool = False
     """Merge the run's adapter into its base first, so that a fresh adapter can be stacked on it."""
+    keep_base: bool = True
+    """Keep the merged weights as `base/` of the run folder. `false` saves the room: they are merged again whenever the
+    run is used, from its parent, which must stay as it is."""
     quantization: Quantization | None = None
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """`auto`: bfloat16 where the hardware computes it natively, else float32 weights."""
@@ -82,6 +86,8 @@ class ModelSpec(Schema):
             raise ValueError("give `name_or_path` or `run`, one of the two")
         if self.merge and not self.run:
             raise ValueError("`merge` needs a `run` with an adapter to merge")
+        if not self.keep_base and not self.merge:
+            raise ValueError("`keep_base: false` is about the weights that `merge: true` makes")
         return self
 
 
@@ -95,6 +101,8 @@ class Place:
     tokenizer: str
     revision: str | None = None
     """The commit of a base on the Hub: the recipe's, or the one that the adapter was trained on."""
+    merged: ModelSpec | None = None
+    """The parent whose merged weights are the base, where they were not kept."""
 
 
 def inherited_quantization(run: str) -> dict[str, Any] | None:
@@ -129,6 +137,10 @@ def locate(spec: ModelSpec) -> Place:
 def _place_of_adapter(folder: Path) -> Place:
     described = read_json(folder / "adapter_config.json") or {}
     base = str(described.get("base_model_name_or_path") or "")
+    tokenizer = str(folder) if (folder / "tokenizer_config.json").is_file() else base
+    merged = _merged_away(Path(base).parent) if Path(base).name == "base" else None
+    if merged is not None:
+        return Place(base, folder, tokenizer, merged=merged)
     if not base or (Path(base).is_absolute() and not Path(base).is_dir()):
         raise ModelError(
             "The adapter {folder} stands on {base}, which is not there. Put the model back, or correct "
@@ -136,8 +148,18 @@ def _place_of_adapter(folder: Path) -> Place:
             folder=folder,
             base=base or Phrase("a base that its adapter_config.json does not name"),
         )
-    tokenizer = str(folder) if (folder / "tokenizer_config.json").is_file() else base
+    require_same_base(folder.parent, base)
     return Place(base, folder, tokenizer, described.get("revision"))
+
+
+def _merged_away(run: Path) -> ModelSpec | None:
+    """The parent that a run's base is to be merged from again. Raises RunError where it is gone or has changed."""
+    model = read_recipe(run).get("model")
+    if (run / "base").is_dir() or not isinstance(model, dict) or model.get("keep_base", True):
+        return None
+    require_unchanged(run, model["run"], "model.run")
+    given = {"run": model["run"], "merge": True, "trust_remote_code": model.get("trust_remote_code", False)}
+    return ModelSpec.model_validate(given)
 
 
 def _require_model(folder: Path) -> None:
@@ -191,6 +213,17 @@ class Training(Schema):
     save_steps: float | None = Field(None, gt=0)
     """Checkpoint every so many steps, or below 1 that share of all; unset means at the end of every epoch."""
     save_total_limit: int | None = Field(2, ge=1)
+    load_best_model_at_end: bool = False
+    """Keep the weights of the best evaluation instead of the last step's; checkpoints then go with the evaluations."""
+    early_stopping_patience: int | None = Field(None, ge=1)
+    """Stop after so many evaluations that were no better than the best before them, and keep the best."""
+    early_stopping_threshold: float = Field(0.0, ge=0)
+    """By how much an evaluation must be better to count."""
+    metric_for_best_model: str | None = None
+    """What `best` means: a number of the evaluation, as log.jsonl calls it behind `eval_`; unset it is the `loss`."""
+    neftune_noise_alpha: float | None = Field(None, gt=0)
+    """Noise on the embeddings in training (NEFTune, Jain et al. 2023, arXiv:2310.05914); the paper's values are 5 to
+    15."""
     report_to: Literal["none", "tensorboard", "wandb", "trackio"] = "none"
     engine: Literal["trl"] = "trl"
     """`trl` runs upstream's own loss, collator and loop."""
@@ -198,6 +231,11 @@ class Training(Schema):
     """Further TrainingArguments by their upstream names, checked before anything is loaded."""
 
     OWN_OPTIM: ClassVar[frozenset[str]] = frozenset()
+
+    @property
+    def keeps_best(self) -> bool:
+        """Whether the weights of the best evaluation are kept."""
+        return self.load_best_model_at_end or self.early_stopping_patience is not None
 
     @field_validator("max_steps")
     @classmethod
@@ -232,20 +270,31 @@ class Training(Schema):
         return check_extra(value, owned=frozenset(cls.model_fields))
 
 
+class AnsweringTraining(Training):
+    """The loop over conversations: at every evaluation the model also answers."""
+
+    eval_metrics: tuple[str, ...] = ()
+    """Metrics of `evaluate`, measured on greedy answers at every evaluation; `metric_for_best_model` may name one."""
+    eval_prompts: int = Field(32, ge=1)
+    """How many held-out prompts are answered for `eval_metrics`."""
+    eval_max_new_tokens: int = Field(128, ge=1)
+    """The longest such answer."""
+
+
 class Pretraining(Training):
     """The loop over plain text: also `optim: muon`, which needs whole matrices to train."""
 
     OWN_OPTIM: ClassVar[frozenset[str]] = frozenset({"muon"})
 
 
-def steps_of(training: Training | Any, rows: int) -> int:
-    """Optimizer steps of a run over so many rows, as transformers' Trainer counts them on one device.
+def steps_of(training: Training | Any, rows: int, processes: int = 1) -> int:
+    """Optimizer steps of a run over so many rows, as transformers' Trainer counts them in so many processes.
 
     `training` is a recipe's, or transformers' TrainingArguments.
     """
     if training.max_steps > 0:
         return int(training.max_steps)
-    batches = math.ceil(rows / training.per_device_train_batch_size)
+    batches = math.ceil(rows / (training.per_device_train_batch_size * processes))
     return math.ceil(training.num_train_epochs * max(1, math.ceil(batches / training.gradient_accumulation_steps)))
 
 
