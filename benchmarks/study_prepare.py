@@ -1,6 +1,6 @@
 """Does `prepare` help? A small model trained on prepared and on raw rows at equal tokens, at three rates of defects.
 
-    python benchmarks/study_prepare.py [--rates 0.1 0.3 0.5] [--seeds 1 2 3] [--tokens 60000]
+    python benchmarks/study_prepare.py [--rates 0.1 0.3 0.5] [--seeds 1 2 3] [--tokens 30000]
 
 The rows are the packaged quickstart's seed tasks, the model is the packaged starter, and the loss is that on the
 quickstart's held-out rows, which stay clean. Into a share of the rows defects are planted as public sets have them.
@@ -166,7 +166,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rates", type=float, nargs="+", default=[0.1, 0.3, 0.5])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--tokens", type=int, default=60_000, help="tokens that every arm sees")
+    parser.add_argument("--tokens", type=int, default=30_000, help="tokens that every arm sees")
     parser.add_argument("--dry", action="store_true", help="write no result")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
