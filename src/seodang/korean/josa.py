@@ -56,7 +56,7 @@ def josa(word: str, pair: str, reading: str | None = None) -> str:
 
     Numbers count by their Sino-Korean reading, units, signs and letters by their names, Latin words by a table;
     quotes after the last letter and words in brackets behind another are skipped. `reading` says in Hangul how the word
-    is read. Where none of this tells, the answer is the dual form: 을(를), (으)로; `pair` may be written so, too. Raises
+    is read. Where none of this tells, the answer is the dual form: 을(를), (으)로; `pair` may be either. Raises
     ValueError for an unknown pair. Source: 한글 맞춤법 and 외래어 표기법 of 국립국어원.
     """
     pair = _PAIR_OF.get(pair, pair)
