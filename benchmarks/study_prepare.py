@@ -108,7 +108,7 @@ def trained(folder: Path, rows: Sequence[Row], held: Path, seed: int) -> float:
         "adapter": {"kind": "lora", "r": 32, "lora_alpha": 64},
         "training": {
             "num_train_epochs": 1, "per_device_train_batch_size": 16, "learning_rate": 2e-3, "eval_steps": 1.0,
-            "per_device_eval_batch_size": 32,
+            "per_device_eval_batch_size": 32, "extra": {"train_sampling_strategy": "group_by_length"},
         },
         "output_dir": str(folder / "sft"),
     }  # fmt: skip
