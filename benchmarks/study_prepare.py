@@ -1,6 +1,6 @@
 """Does `prepare` help? A small model trained on prepared and on raw rows at equal tokens, at three rates of defects.
 
-    python benchmarks/study_prepare.py [--rates 0.1 0.3 0.5] [--seeds 1 2 3] [--tokens 120000]
+    python benchmarks/study_prepare.py [--rates 0.1 0.3 0.5] [--seeds 1 2 3] [--tokens 30000]
 
 The rows are the packaged quickstart's seed tasks, the model is the packaged starter, and the loss is that on the
 quickstart's held-out rows, which stay clean. Into a share of the rows defects are planted as public sets have them.
@@ -108,6 +108,7 @@ def trained(folder: Path, rows: Sequence[Row], held: Path, seed: int) -> float:
         "adapter": {"kind": "lora", "r": 32, "lora_alpha": 64},
         "training": {
             "num_train_epochs": 1, "per_device_train_batch_size": 16, "learning_rate": 2e-3, "eval_steps": 1.0,
+            "per_device_eval_batch_size": 32, "extra": {"train_sampling_strategy": "group_by_length"},
         },
         "output_dir": str(folder / "sft"),
     }  # fmt: skip
@@ -151,6 +152,7 @@ def compared(found: Sequence[dict[str, Any]], rates: Sequence[float]) -> list[di
             half = T_95[len(gains) - 1] * statistics.stdev(gains) / math.sqrt(len(gains))
         means = {arm: statistics.mean(losses[arm, rate, seed] for seed in seeds) for arm in ("raw", "prepared")}
         verdict = "helps" if mean > half else "harms" if mean < -half else "no difference found"
+        verdict = verdict if len(gains) > 1 else "one seed says nothing of chance"
         told.append({"rate": rate, **means, "gain": mean, "interval": [mean - half, mean + half], "verdict": verdict})
         print(
             f"{rate:>5.0%}  raw {means['raw']:.4f}  prepared {means['prepared']:.4f}  gain {mean:+.4f} "
@@ -164,7 +166,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rates", type=float, nargs="+", default=[0.1, 0.3, 0.5])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--tokens", type=int, default=120_000, help="tokens that every arm sees")
+    parser.add_argument("--tokens", type=int, default=30_000, help="tokens that every arm sees")
     parser.add_argument("--dry", action="store_true", help="write no result")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:

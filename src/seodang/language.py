@@ -4,7 +4,7 @@
     say("wrote {path}", path=path)      the text to show now
     label("eval_loss")                  the heading of a key in a report
 
-`SEODANG_LANG` decides (`ko`, `en`), else the locale (LC_ALL, LC_MESSAGES, LANG). What is written into a run stays
+`SEODANG_LANG` decides (`ko`, also `kr`; `en`), else the locale (LC_ALL, LC_MESSAGES, LANG). What is written into a run stays
 English whoever runs it: only what is shown is said. The words lie in data_words/ko.yaml; what it lacks stays English.
 """
 
@@ -42,7 +42,7 @@ class Phrase(str):
 def language() -> str:
     """`ko` or `en`: what SEODANG_LANG says, else the locale."""
     wanted = next((os.environ[name] for name in VARIABLES if os.environ.get(name)), "")
-    return "ko" if re.match(r"ko(?![a-z])", wanted.lower()) else "en"
+    return "ko" if re.match(r"(?:ko|kr|korean|한국어)(?![a-z])", wanted.lower()) else "en"
 
 
 def say(text: str, /, **values: object) -> str:

@@ -167,6 +167,11 @@ def test_a_word_that_nobody_can_read_takes_the_dual_form(word: str, pair: str, d
     assert josa(word, pair) == dual
 
 
+@pytest.mark.parametrize(("pair", "dual"), DUALS)
+def test_a_pair_may_be_written_as_the_dual_form(pair: str, dual: str) -> None:
+    assert [josa(word, dual) for word in ("사과", "길", "책")] == [josa(word, pair) for word in ("사과", "길", "책")]
+
+
 def test_a_reading_decides_over_the_letters() -> None:
     assert [josa("漢字", "을/를", reading=read) for read in ("한자", "한문")] == ["를", "을"]
     assert josa("38", "이/가") == "이"

@@ -76,6 +76,10 @@ def resembles(left: str, right: str, threshold: float) -> bool:
 
 
 def _agree(left: str, right: str, threshold: float) -> bool:
+    if left == right:
+        return True
+    if not _words_agree(WORDS.findall(left), WORDS.findall(right)):  # first, for most pairs end here
+        return False
     one, other = canonical(left), canonical(right)
     if one == other:
         return True
@@ -83,7 +87,7 @@ def _agree(left: str, right: str, threshold: float) -> bool:
         return False
     if len(one) > FEW and Indel.normalized_similarity(one, other, score_cutoff=threshold) == 0:
         return False
-    return _words_agree(WORDS.findall(left), WORDS.findall(right)) and quotes_agree(left, right)
+    return quotes_agree(left, right)
 
 
 def quotes_agree(left: str, right: str) -> bool:
@@ -97,14 +101,17 @@ def _holds(text: str, other: str) -> bool:
 
 
 def _words_agree(left: list[str], right: list[str]) -> bool:
+    if "".join(left) == "".join(right):
+        return True
     one, other, only_left, only_right = _unmatched(left, right)
-    moved = Counter(only_left) & Counter(only_right)
-    if moved and not _may_move(one, other, only_left, only_right):
-        return False
-    only_left, only_right = _without(only_left, moved), _without(only_right, moved)
+    if not set(only_left).isdisjoint(only_right):
+        if not _may_move(one, other, only_left, only_right):
+            return False
+        moved = Counter(only_left) & Counter(only_right)
+        only_left, only_right = _without(only_left, moved), _without(only_right, moved)
     if len(only_left) + len(only_right) > max(6, len(left)):
         return False
-    return "".join(only_left) == "".join(only_right) or _pair_up(only_left, only_right)
+    return _pair_up(only_left, only_right)
 
 
 def _unmatched(left: list[str], right: list[str]) -> tuple[list[str], list[str], list[str], list[str]]:

@@ -16,7 +16,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from seodang.records import ROLES, Conversation, Labelled, Message, Preference, Record, Text, Unpaired
+from seodang.records import Conversation, Labelled, Message, Preference, Record, Text, Unpaired
 from seodang.schema import Schema
 
 Part = Literal["conversation", "prompt", "answer"]
@@ -35,6 +35,9 @@ _IGNORED_RUN = re.compile(rf"(?:{_IGNORED})+")
 _NOT_SYLLABLES = re.compile("([^가-힣]+)")
 _SHORT = 16
 _GAP, TURN, _SIDE = "\x00", "\x01", "\x02"
+
+Side = Sequence[tuple[str, str]]
+"""(role, content) of turns that follow one another."""
 
 
 class Dedup(Schema):
@@ -68,7 +71,7 @@ class Decontaminate(Schema):
 def canonical(text: str) -> str:
     """A text without spacing and sentence punctuation; numbers and Latin words stay apart from each other."""
     parts = _NOT_SYLLABLES.split(text)
-    parts[1::2] = map(_SEEN.__getitem__, parts[1::2])
+    parts[1::2] = map(SEEN.__getitem__, parts[1::2])
     return "".join(parts)
 
 
@@ -84,61 +87,63 @@ class _Seen(dict[str, str]):
         return found
 
 
-_SEEN, _MOST = _Seen(), 1 << 14
+SEEN, _MOST = _Seen(), 1 << 14
 
 
 def key(record: Record, on: Part = "conversation") -> str:
     """A record's key: 32 hexadecimal digits (BLAKE2b, 128 bits) of the canonical text of the part named by `on`."""
-    return key_and_outline(record, on)[0]
+    return digest([[(role, canonical(content)) for role, content in side] for side in sides_of(record, on)]).hex()
 
 
-def key_and_outline(record: Record, on: Part = "conversation") -> tuple[str, str]:
-    """The key, and the canonical text itself without the names of roles: what look-alikes are found by."""
-    text = _part(record, on)
-    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-    for role in ROLES:
-        text = text.replace(f"{role}{TURN}", "")
-    return digest, text
+def digest(sides: Sequence[Side]) -> bytes:
+    """BLAKE2b, 128 bits, of sides whose texts are canonical."""
+    text = _SIDE.join([TURN.join([f"{role}{TURN}{content}" if role else content for role, content in side])
+                       for side in sides])  # fmt: skip
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
-def _part(record: Record, on: Part) -> str:
+def outline(sides: Sequence[Side]) -> str:
+    """The canonical texts of all sides without the names of roles: what look-alikes are found by."""
+    return _SIDE.join([TURN.join([content for _, content in side]) for side in sides])
+
+
+def sides_of(record: Record, on: Part = "conversation") -> Sequence[Side]:
+    """The part of a record named by `on` as (role, content) of its turns: the prompt's, then every answer's.
+
+    A text has no role and is its every part; a label stands as a role without content, so that it must be equal.
+    """
     if isinstance(record, Text):
-        return canonical(record.text)
-    if isinstance(record, Labelled):
-        sides = [canonical(record.text), str(record.label)]
+        return [[("", record.text)]]
+    if isinstance(record, Conversation):
+        turns = [(turn.role, turn.content) for turn in record.messages]
+        length = len(record.prompt)
+        sides: list[Side] = [turns[:length], turns[length:]]
     else:
-        prompt, answers = _prompt_and_answers(record)
-        sides = [_turns(prompt), *map(_turns, answers)]
-    return {"conversation": _SIDE.join(sides), "prompt": sides[0], "answer": _SIDE.join(sides[1:])}[on]
+        sides = _sides(record)
+    return sides if on == "conversation" else sides[:1] if on == "prompt" else sides[1:]
+
+
+def _sides(record: Record) -> list[Side]:
+    if isinstance(record, Labelled):
+        return [[("", record.text)], [(str(record.label), "")]]
+    if isinstance(record, Preference):
+        return [_turns(record.prompt), _turns(record.chosen), _turns(record.rejected)]
+    if isinstance(record, Unpaired):
+        return [_turns(record.prompt), _turns(record.completion), [("label", str(record.label))]]
+    return [_turns(getattr(record, "prompt", ()))]
+
+
+def _turns(messages: Sequence[Message]) -> Side:
+    return [(message.role, message.content) for message in messages]
 
 
 def spelt(record: Record, on: Part = "conversation") -> str:
     """The part as it is written: for every turn its role and its content, all parted by `TURN`."""
-    if isinstance(record, (Text, Labelled)):
-        sides = [[(str(getattr(record, "label", "")), record.text)]]
-    else:
-        prompt, answers = _prompt_and_answers(record)
-        sides = [[(turn.role, turn.content) for turn in turns] for turns in (prompt, *answers)]
-    sides = {"conversation": sides, "prompt": sides[:1], "answer": sides[1:]}[on]
-    return TURN.join(
+    return TURN.join([
         f"{number}{role}{TURN}{content.replace(TURN, '')}"
-        for number, side in enumerate(sides)
+        for number, side in enumerate(sides_of(record, on))
         for role, content in side
-    )
-
-
-def _prompt_and_answers(record: Record) -> tuple[Sequence[Message], list[Sequence[Message]]]:
-    if isinstance(record, Conversation):
-        return record.prompt, [record.messages[len(record.prompt) :]]
-    if isinstance(record, Preference):
-        return record.prompt, [record.chosen, record.rejected]
-    if isinstance(record, Unpaired):
-        return record.prompt, [record.completion, [Message("label", str(record.label))]]
-    return getattr(record, "prompt", ()), []
-
-
-def _turns(messages: Sequence[Message]) -> str:
-    return TURN.join(f"{message.role}{TURN}{canonical(message.content)}" for message in messages)
+    ])  # fmt: skip
 
 
 def held_out(record: Record, share: float) -> bool:

@@ -11,13 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
 
 from seodang.data.agreement import ADDED, WORDS, guards
-from seodang.data.dedup import Part, key_and_outline, spelt
+from seodang.data.dedup import TURN, Part, Side, digest, outline, sides_of
+from seodang.data.outlines import canonicals
 from seodang.korean.stems import shortest
 from seodang.records import Record
 
@@ -53,34 +55,80 @@ def fingerprint(records: Sequence[Record], on: Part = "conversation", near: bool
 
     Without `near` only the exact keys are made, and `keys` has no columns.
     """
-    found = [key_and_outline(record, on) for record in records]
-    exact = np.fromiter((int(key[:16], 16) for key, _ in found), np.uint64, len(records))
+    rows = [sides_of(record, on) for record in records]
+    exact, outlines = exact_and_outlines(rows)
     if not near:
         return Prints(exact, np.zeros((len(records), 0), np.uint32))
-    outlines = [outline for _, outline in found]
     keys = np.empty((len(records), KEYS), np.uint32)
     for batch in _batches(outlines):
         keys[batch] = _minhash([outlines[at] for at in batch])
-    for at, (record, outline) in enumerate(zip(records, outlines, strict=True)):
-        if len(outline) <= WORDY:
-            keys[at, -1] = crc32(" ".join(_stems(spelt(record, on))).encode())
-        if len(outline) <= SHORT:
-            keys[at, :-1] = _without_one(outline)
-    salts = np.fromiter((crc32(guards(outline).encode()) for outline in outlines), np.uint32, len(records))
+    wordy = [at for at, text in enumerate(outlines) if len(text) <= WORDY]
+    if wordy:
+        keys[wordy, -1] = _stems([rows[at] for at in wordy])
+    short = [at for at, text in enumerate(outlines) if len(text) <= SHORT]
+    if short:
+        keys[short, :-1] = _without_one([outlines[at] for at in short])
+    salts = np.fromiter((crc32(guards(text).encode()) for text in outlines), np.uint32, len(records))
     keys ^= salts[:, None]
     return Prints(exact, keys)
 
 
-def _stems(text: str) -> list[str]:
-    return sorted(shortest(word) for word in WORDS.findall(text) if word not in ADDED)
+def exact_and_outlines(rows: Sequence[Sequence[Side]]) -> tuple[npt.NDArray[np.uint64], list[str]]:
+    """Every row's key, and its canonical text without the names of roles, by which those like it are found."""
+    texts = iter(canonicals([content for sides in rows for side in sides for _, content in side]))
+    found = [[[(role, next(texts)) for role, _ in side] for side in sides] for sides in rows]
+    keys = b"".join([digest(sides)[:8] for sides in found])
+    return np.frombuffer(keys, ">u8").astype(np.uint64), [outline(sides) for sides in found]
 
 
-def _without_one(text: str) -> list[int]:
-    """Keys of the text, and of what is left of it without each of its characters."""
-    letters = text.encode("utf-32-le", "surrogatepass")
-    whole = crc32(letters)
-    left = [crc32(letters[:at] + letters[at + 4 :]) for at in range(0, len(letters), 4)]
-    return [whole, *left, *[whole] * (KEYS - 2 - len(left))]
+class _Hashes(dict[str, int]):
+    """The hash of a word's shortest stem, which most inflections share; 0 for a word of politeness."""
+
+    def __missing__(self, word: str) -> int:
+        found = 0 if word in ADDED else crc32(shortest(word).encode("utf-8", "surrogatepass"))
+        if len(self) >= _MOST:
+            self.clear()
+        self[word] = found
+        return found
+
+
+_HASHES, _MOST = _Hashes(), 1 << 17
+
+
+def _stems(rows: Sequence[Sequence[Side]]) -> Keys:
+    """A key for the stems of each row's words in any order: the sum of their hashes."""
+    words = [WORDS.findall(TURN.join([content for side in sides for _, content in side])) for sides in rows]
+    sizes = np.fromiter(map(len, words), np.int64, len(words))
+    hashes = np.fromiter(map(_HASHES.__getitem__, chain.from_iterable(words)), np.uint32, int(sizes.sum()))
+    sums = np.concatenate(([np.uint32(0)], np.cumsum(_mixed(hashes), dtype=np.uint32)))
+    ends = np.cumsum(sizes)
+    return _mixed(sums[ends] - sums[ends - sizes])
+
+
+def _without_one(texts: Sequence[str]) -> Keys:
+    """Keys of each text of up to SHORT characters, and of what is left of it without each of its characters.
+
+    A text's hash is the sum of letter x factor^place modulo 2^64; where a letter goes, those behind it move one place.
+    """
+    lengths = np.fromiter(map(len, texts), np.int64, len(texts))[:, None]
+    padded = "".join([text.ljust(SHORT) for text in texts]).encode("utf-32-le", "surrogatepass")
+    letters = _mixed(np.frombuffer(padded, np.uint32) ^ _SECOND).astype(np.uint64).reshape(-1, SHORT)
+    places = np.arange(SHORT)
+    through = np.cumsum(np.where(places < lengths, letters, 0) * _POWERS, axis=1, dtype=np.uint64)
+    whole = through[:, -1:]
+    left = through - letters * _POWERS + (whole - through) * _ONE_LESS
+    found = np.concatenate([whole, np.where(places < lengths, left, whole)], axis=1)
+    top: Keys = ((found * _POWERS[1]) >> np.uint64(32)).astype(np.uint32)
+    return top
+
+
+def _powers() -> tuple[npt.NDArray[np.uint64], np.uint64]:
+    """factor^0, factor^1, …, and what undoes one of them, modulo 2^64."""
+    factor, size = 0xD1342543DE82EF95, 1 << 64
+    return np.array([pow(factor, at, size) for at in range(SHORT)], np.uint64), np.uint64(pow(factor, -1, size))
+
+
+_POWERS, _ONE_LESS = _powers()
 
 
 def _batches(outlines: Sequence[str]) -> Iterator[list[int]]:

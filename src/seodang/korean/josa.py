@@ -56,9 +56,10 @@ def josa(word: str, pair: str, reading: str | None = None) -> str:
 
     Numbers count by their Sino-Korean reading, units, signs and letters by their names, Latin words by a table;
     quotes after the last letter and words in brackets behind another are skipped. `reading` says in Hangul how the word
-    is read. Where none of this tells, the answer is the dual form: 을(를), (으)로. Raises ValueError for an unknown
-    pair. Source: 한글 맞춤법 and 외래어 표기법 of 국립국어원.
+    is read. Where none of this tells, the answer is the dual form: 을(를), (으)로; `pair` may be either. Raises
+    ValueError for an unknown pair. Source: 한글 맞춤법 and 외래어 표기법 of 국립국어원.
     """
+    pair = _PAIR_OF.get(pair, pair)
     if pair not in PAIRS:
         raise ValueError(f"{pair!r} is not one of {', '.join(PAIRS)}")
     forms = {_form(pair, final) for final in _finals(word if reading is None else reading)}
@@ -84,6 +85,9 @@ def _dual(pair: str) -> str:
     if after_consonant.endswith(after_vowel):
         return f"({after_consonant.removesuffix(after_vowel)}){after_vowel}"
     return f"{after_consonant}({after_vowel})"
+
+
+_PAIR_OF = {_dual(pair): pair for pair in PAIRS}
 
 
 def _finals(word: str) -> Finals:

@@ -138,7 +138,15 @@ def shortest(word: str) -> str:
 
 def is_inflection(left: str, right: str) -> bool:
     """Whether two words differ in nothing but particle, politeness or an ending of the same use."""
-    return left == right or not readings(left).isdisjoint(readings(right))
+    if left == right:
+        return True
+    begin_alike = not is_syllable(left[:1]) or not is_syllable(right[:1]) or _initial(left) == _initial(right)
+    return begin_alike and not readings(left).isdisjoint(readings(right))
+
+
+def _initial(word: str) -> int:
+    """The place of its first consonant, which every stem of the word has."""
+    return (ord(word[0]) - FIRST) // 588
 
 
 # The Korean keyboard (KS X 5002), row by row; the keys that a finger misses stand beside, above and below.
@@ -195,14 +203,18 @@ def is_typo(left: str, right: str) -> bool:
     In a short word, and in what may be a person's name, only the letters that a hand or an ear takes for each other
     count: 민수 and 민주 are two people. Number words are never slips of one another.
     """
+    one, other = _jamo(left), _jamo(right)
+    is_one_letter = OSA.distance(one, other, score_cutoff=1) == 1
+    is_turned = len(left) == len(right) and sorted(left) == sorted(right)
+    if not is_one_letter and not is_turned and abs(len(left) - len(right)) != 1:  # most pairs end here
+        return False
     stems = bare(left), bare(right)
     if min(map(len, stems)) < 2 or _counts(left) or _counts(right):
         return False
-    if len(left) == len(right) and sorted(left) == sorted(right):
+    if is_turned:
         return stems[0] != stems[1][::-1] and OSA.distance(left, right) == 1
-    one, other = _jamo(left), _jamo(right)
-    if OSA.distance(one, other, score_cutoff=1) != 1:
-        return _is_one_more(left, right) and min(map(len, stems)) > 3
+    if not is_one_letter:
+        return min(map(len, stems)) > 3 and _is_one_more(left, right)
     if len(one) != len(other):
         return min(map(len, stems)) > 2
     return _is_slip(left, right, [at for at, pair in enumerate(zip(one, other, strict=True)) if pair[0] != pair[1]])
@@ -210,8 +222,10 @@ def is_typo(left: str, right: str) -> bool:
 
 def _is_one_more(left: str, right: str) -> bool:
     """Whether one word has a syllable more, which does not turn its meaning round."""
+    if abs(len(left) - len(right)) != 1 or OSA.distance(left, right, score_cutoff=1) != 1:
+        return False
     extra = (Counter(left) - Counter(right)) + (Counter(right) - Counter(left))
-    return abs(len(left) - len(right)) == 1 and OSA.distance(left, right) == 1 and not _SAYS_NO & extra.keys()
+    return not _SAYS_NO & extra.keys()
 
 
 def _is_slip(left: str, right: str, places: list[int]) -> bool:
