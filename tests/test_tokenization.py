@@ -131,3 +131,50 @@ def test_bos_only_where_the_tokenizer_puts_one(tokenizer: Any) -> None:
 
 def test_missing_tokens(tokenizer: Any) -> None:
     assert missing_tokens(tokenizer, ("<|im_end|>", "<|eot_id|>")) == ["<|eot_id|>"]
+
+
+def test_whether_the_hub_answers_is_asked_once_and_briefly(monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    from seodang import tokenization
+
+    asked: list[Any] = []
+
+    def refuse(address: Any, timeout: float) -> Any:
+        asked.append((address, timeout))
+        raise OSError
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "ENDPOINT", "https://hub.example")
+    monkeypatch.setattr(tokenization, "getproxies", dict)
+    monkeypatch.setattr(tokenization.socket, "create_connection", refuse)
+    tokenization.hub_answers.cache_clear()
+    try:
+        assert not tokenization.hub_answers() and not tokenization.hub_answers()
+        with pytest.raises(ModelError, match="neither a folder here nor reachable on the Hub"):
+            tokenization.local_folder("nobody/nothing")
+        assert asked == [(("hub.example", 443), 3.0)]
+    finally:
+        tokenization.hub_answers.cache_clear()
+
+
+@pytest.mark.parametrize(("proxies", "answers"), [({"https": "http://proxy:1"}, True)])
+def test_a_proxy_is_taken_to_reach_the_hub(proxies: Any, answers: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    from seodang import tokenization
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(tokenization, "getproxies", lambda: proxies)
+    tokenization.hub_answers.cache_clear()
+    try:
+        assert tokenization.hub_answers() is answers
+    finally:
+        tokenization.hub_answers.cache_clear()
+
+
+def test_what_is_on_disk_needs_no_network(model_dir: Path) -> None:
+    from seodang.tokenization import is_on_disk
+
+    assert is_on_disk(str(model_dir)) and is_on_disk("seodang-starter")
+    assert not is_on_disk("nobody/nothing") and not is_on_disk("/no/such/folder")

@@ -623,6 +623,141 @@ def test_peft_keeps_adapters_in_float32_over_a_half_precision_base(model_dir: Pa
     assert {p.dtype for p in model.parameters() if p.requires_grad} == {torch.float32}
 
 
+def adalora(tiny: Any, **given: Any) -> Any:
+    import peft
+
+    config = peft.AdaLoraConfig(
+        task_type="CAUSAL_LM",
+        init_r=4,
+        target_r=2,
+        tinit=1,
+        tfinal=1,
+        total_step=4,
+        target_modules="all-linear",
+        **given,
+    )
+    return peft.get_peft_model(tiny, config)
+
+
+@pytest.mark.parametrize("weight", [0.0, 5.0])
+def test_adaloras_penalty_reaches_nobody_through_trl(
+    weight: float, tiny: Any, chat_tokenizer: Any, tmp_path: Path
+) -> None:
+    """PEFT adds it to the model's own loss, and TRL computes another: seodang.tuning.hooks adds it there."""
+    import torch
+
+    model = adalora(tiny, orth_reg_weight=weight)
+    trainer = sft_trainer(model, tmp_path, [{"input_ids": [4, 5, 6], "labels": [4, 5, 6]}], chat_tokenizer)
+    batch = trainer.data_collator([trainer.train_dataset[0]])
+    with torch.no_grad():
+        bare = model.base_model.model(**batch).loss
+        inside = model.train()(**batch).loss
+        trained = trainer.compute_loss(model, dict(batch))
+    assert float(trained) == pytest.approx(float(bare), rel=1e-5)
+    assert (float(inside - bare) > 1) == (weight > 0)
+
+
+def test_nobody_calls_adaloras_reallocation(
+    tiny: Any, chat_tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither transformers nor TRL: `on_step` of seodang.tuning.adalora does."""
+    model, rows = adalora(tiny), [{"input_ids": [4, 5, 6], "labels": [4, 5, 6]}] * 4
+    monkeypatch.setattr(model.base_model, "update_and_allocate", lambda step: pytest.fail("it was called"))
+    sft_trainer(
+        model, tmp_path, rows, chat_tokenizer, max_steps=4, per_device_train_batch_size=1, save_strategy="no"
+    ).train()
+    assert model.peft_config["default"].rank_pattern is None
+
+
+def test_adalora_cuts_its_layers_again_where_a_checkpoint_is_loaded(tiny: Any) -> None:
+    """`loading` of seodang.tuning.adalora takes the masks away while PEFT loads."""
+    from peft import get_peft_model_state_dict, set_peft_model_state_dict
+
+    model = adalora(tiny)
+    stored = {name: weight.clone() for name, weight in get_peft_model_state_dict(model).items()}
+    names = [name for name, _ in model.named_parameters() if "lora_E" in name]
+    masks = {name.removeprefix("base_model.model."): [True, False, True, False] for name in names}
+    model.peft_config["default"].rank_pattern = masks
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        set_peft_model_state_dict(model, stored)
+
+
+def test_dpo_refuses_an_adalora_policy(tiny: Any, chat_tokenizer: Any, tmp_path: Path) -> None:
+    """Its reference copy would be a second trainable one: seodang.tuning.dpo builds the trainer without a copy."""
+    with pytest.raises(ValueError, match="only 1 trainable adapter"):
+        dpo_trainer(adalora(tiny), chat_tokenizer, tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore:Failed to load the CUDA extension", "ignore:Setting boft_n_butterfly_factor to 1")
+@pytest.mark.parametrize("kind", ["VeraConfig", "BOFTConfig"])
+def test_trls_reference_copy_is_the_base_for_others_too(
+    kind: str, tiny: Any, chat_tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import peft
+
+    keys: dict[str, Any] = {"r": 8} if kind == "VeraConfig" else {"boft_block_size": 4, "boft_n_butterfly_factor": 1}
+    config = getattr(peft, kind)(task_type="CAUSAL_LM", target_modules=["q_proj", "v_proj"], **keys)
+    monkeypatch.setitem(globals(), "adapter_config", lambda name: config)
+    far = copied(kind, tiny, chat_tokenizer, tmp_path)
+    assert far["base"] < 1e-6 < 1e-4 < far["copy"]
+
+
+def test_pefts_loftq_is_for_gpus_and_leaves_the_scale_out() -> None:
+    """Why seodang.tuning.low_rank has a LoftQ of its own, and what it borrows."""
+    import inspect
+
+    from peft.utils import loftq_utils
+
+    first, whole = (inspect.getsource(getattr(loftq_utils, name)) for name in
+                    ("_loftq_init_new", "replace_lora_weights_loftq"))  # fmt: skip
+    assert 'compute_device = "xpu" if is_xpu_available() else "cuda"' in first
+    assert "lora_B = _loftq_init_new" in whole and "scaling" not in first + whole
+    assert hasattr(loftq_utils._SafetensorLoader, "get_tensor")
+
+
+def test_pissa_refuses_quantised_weights(model_dir: Path) -> None:
+    """seodang.tuning.low_rank says so before a weight is read."""
+    import peft
+
+    plain = qlora(model_dir).unload()
+    with pytest.raises(TypeError, match="Please initialize PiSSA under float32, float16, or bfloat16"):
+        peft.get_peft_model(plain, adapter_config("pissa"))
+
+
+def prompt_tuned(tiny: Any, kind: str = "PromptTuningConfig") -> Any:
+    import peft
+
+    return stir(peft.get_peft_model(tiny, getattr(peft, kind)(task_type="CAUSAL_LM", num_virtual_tokens=4)))
+
+
+def test_a_padded_row_behind_a_tuned_prompt_is_read_at_other_positions(tiny: Any) -> None:
+    """The prompt stands before the padding, and positions are dropped: seodang.generation pads no such row."""
+    import torch
+
+    model = prompt_tuned(tiny).eval()
+    for weight in model.prompt_encoder.parameters():
+        weight.data *= 20
+    row = torch.arange(4, 12)[None]
+    given = {"input_ids": torch.cat([row.new_full((1, 6), 3), row], 1),
+             "attention_mask": torch.tensor([[0] * 6 + [1] * 8]), "past_key_values": None}  # fmt: skip
+    given["position_ids"] = given["attention_mask"].cumsum(-1) - 1
+    with pytest.warns(UserWarning, match="Position ids are not supported for parameter efficient tuning"):
+        padded = model(**given).logits[0, -1]
+    apart = (padded - model(input_ids=row).logits[0, -1]).abs().max()
+    assert apart.item() > 1e-4
+
+
+@pytest.mark.parametrize("kind", ["PromptTuningConfig", "PrefixTuningConfig"])
+def test_virtual_tokens_are_not_loaded_to_be_trained_on(kind: str, tiny: Any, model_dir: Path, tmp_path: Path) -> None:
+    """seodang.tuning.preflight refuses to continue such a run."""
+    import peft
+    from transformers import AutoModelForCausalLM
+
+    prompt_tuned(tiny, kind).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="Cannot set a prompt learning adapter to trainable"):
+        peft.PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(model_dir), tmp_path, is_trainable=True)
+
+
 # --- bitsandbytes ----------------------------------------------------------------------------------------------------
 
 
@@ -812,3 +947,86 @@ def test_native_bfloat16_can_be_told_from_emulated() -> None:
     import torch
 
     assert "including_emulation" in inspect.signature(torch.cuda.is_bf16_supported).parameters
+
+
+def test_accelerate_trains_rows_twice_where_they_do_not_divide() -> None:
+    from accelerate.data_loader import BatchSamplerShard
+    from torch.utils.data import BatchSampler, SequentialSampler
+
+    batches = BatchSampler(SequentialSampler(range(5)), batch_size=2, drop_last=False)
+    dealt = [row for index in (0, 1) for batch in BatchSamplerShard(batches, 2, index) for row in batch]
+    assert sorted(dealt) == [0, 0, 1, 1, 2, 2, 3, 4]  # five rows, and three of them again
+
+
+def test_an_evaluation_before_training_marks_the_model_as_prepared(model_dir: Path, tmp_path: Path) -> None:
+    from datasets import Dataset
+    from transformers import AutoModelForCausalLM, Trainer, TrainingArguments
+
+    rows = Dataset.from_dict({"input_ids": [[5, 6, 7]] * 2, "labels": [[5, 6, 7]] * 2})
+    args = TrainingArguments(output_dir=str(tmp_path), use_cpu=True, report_to="none", disable_tqdm=True)
+    model = AutoModelForCausalLM.from_pretrained(model_dir)
+    trainer = Trainer(model=model, args=args, train_dataset=rows, eval_dataset=rows)
+    trainer.evaluate()
+    # prepared without DDP, and `accelerator.prepare` gives it back as it is: no process would sum its gradients
+    assert model._is_accelerate_prepared and trainer.accelerator.prepare(model) is model
+
+
+def test_a_checkpoint_is_written_in_place_and_its_state_comes_last() -> None:
+    """tuning/checkpoints.py writes it elsewhere through `_get_output_dir`, and names it once it is whole."""
+    import inspect
+
+    from transformers import Trainer
+
+    source = inspect.getsource(Trainer._save_checkpoint)
+    order = [
+        "self._get_output_dir(",
+        "self.save_model(",
+        "_save_optimizer_and_scheduler(",
+        "_save_rng_state(",
+        "save_to_json(",
+    ]
+    places = [source.index(part) for part in order]
+    assert places == sorted(places) and "os.replace" not in source
+
+
+def test_a_torn_checkpoint_is_taken_for_the_newest(tmp_path: Path) -> None:
+    from transformers.trainer_utils import get_last_checkpoint
+
+    for step in (5, 10):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+    (tmp_path / "checkpoint-5" / "trainer_state.json").write_text("{}", encoding="utf-8")
+    assert get_last_checkpoint(str(tmp_path)) == str(tmp_path / "checkpoint-10")
+
+
+def test_early_stopping_forgets_its_count_when_a_run_is_resumed(tmp_path: Path) -> None:
+    """tuning/loop.py reads the history of evaluations instead (`is_exhausted`)."""
+    from transformers import EarlyStoppingCallback, TrainerState, TrainingArguments
+
+    assert TrainingArguments(output_dir=str(tmp_path), use_cpu=True).restore_callback_states_from_checkpoint is False
+    callback = EarlyStoppingCallback(early_stopping_patience=2)
+    state = TrainerState(best_metric=1.0)
+    args = SimpleNamespace(greater_is_better=False)
+    callback.check_metric_value(args, state, None, 2.0)
+    assert callback.early_stopping_patience_counter == 1
+    assert EarlyStoppingCallback(early_stopping_patience=2).early_stopping_patience_counter == 0
+
+
+def test_tensorboard_writes_below_the_folder_of_the_checkpoints() -> None:
+    """tuning/loop.py sets `logging_dir`, because that folder goes when a run is finished."""
+    import inspect
+
+    from transformers.integrations import TensorBoardCallback
+
+    source = inspect.getsource(TensorBoardCallback.on_train_begin)
+    assert "if self.logging_dir is None" in source and "os.path.join(args.output_dir, default_logdir())" in source
+
+
+def test_a_loss_function_handed_to_trl_is_deprecated_and_runs_the_model_twice() -> None:
+    """A loss of one's own is a class below `tuning.sft.TokenTrainer` here."""
+    import inspect
+
+    from trl import SFTTrainer
+
+    assert "`compute_loss_func` is deprecated" in inspect.getsource(SFTTrainer.__init__)
+    own = inspect.getsource(SFTTrainer.compute_loss).split("if self.compute_loss_func is not None:")[1].split("elif")[0]
+    assert "model(**logits_inputs)" in own and "model(**inputs, fused_lm_head=True)" in own

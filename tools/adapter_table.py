@@ -3,11 +3,13 @@
     python tools/adapter_table.py [--check]
 
 tests/tools/test_adapter_table.py trains every example on every kind of weights, so what stands in the table is what
-was seen. `--check` writes nothing and ends with 1 where the page is not current.
+was seen; the figures of QLoRA are those of the newest benchmarks/results/*-qlora.json. `--check` writes nothing and
+ends with 1 where the page is not current.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +19,9 @@ from pydantic import TypeAdapter
 
 from seodang.tuning.adapters import Adapter, Full, PrefixTuning, PromptTuning
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "adapters.md"
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "adapters.md"
+RESULTS = ROOT / "benchmarks" / "results"
 WEIGHTS = (None, "nf4", "fp4", "int8")
 """Kinds of base weights; None is full precision."""
 MERGED = {None: 1e-5, "nf4": 1e-5, "fp4": 1e-5, "int8": 5e-2}
@@ -91,7 +95,7 @@ def page() -> str:
     reasons: list[str] = []
     lines = [_line(example, reasons) for example in EXAMPLES]
     notes = [f"{number}. {reason}." for number, reason in enumerate(reasons, 1)]
-    return HEAD + "\n".join(lines) + "\n\n" + "\n".join(notes) + "\n" + TAIL
+    return HEAD + "\n".join(lines) + "\n\n" + "\n".join(notes) + "\n" + TAIL + measured()
 
 
 TAIL = f"""
@@ -102,7 +106,62 @@ one differs by some thousandths (tested to {MERGED["int8"]:g}).
 
 Preference tuning (`dpo`) starts from its reference, so LoftQ, prompt tuning and prefix tuning, which answer otherwise
 than their base from the start, are for `sft`; a run that ended as one of the two prompt methods cannot be continued.
+Any other goes on in a later run (`model: {{run: …}}`) as its first run asked: LoRA+ with its ratio, AdaLoRA with its
+penalty and the ranks that it has settled on.
+
+Virtual tokens count against the model's positions, in training and in every answer. Rows behind a tuned prompt are
+generated in batches of one length, because PEFT would read a padded one at positions it was not trained at.
 """
+
+MEASURED = """
+## What nf4 costs
+
+`python benchmarks/qlora.py FOLDER` trains LoRA and QLoRA side by side on long Korean answers ({date}, one thread of an
+{machine} processor, float32). The base is {model}, {size:.1f} M parameters, after {pretrained} steps of `pretrain`
+on web text; each arm trains for {steps} steps with rank 16 on every linear layer, and is measured on {rows} held-out
+rows of {tokens:,} trained tokens.
+
+| | full precision | nf4 | nf4 costs (95 % interval) |
+| --- | --- | --- | --- |
+| base, nats per token | {base:.4f} | {base_nf4:.4f} | {cost_base} |
+| trained, nats per token | {lora:.4f} | {qlora:.4f} | {cost_trained} |
+| seconds per step, of the processor | {lora_cpu:.2f} | {qlora_cpu:.2f} | {times:+.0%} |
+| peak memory in training, {size:.1f} M parameters | {lora_peak} | {qlora_peak} | {peaks:+.0%} |
+| peak memory in training, 340 M parameters, short rows | {lora_large} | {qlora_large} | {larges:+.0%} |
+
+{verdict}On a small model with long rows the activations are most of the memory, and dequantised copies come on top;
+quantisation is for models whose weights are most of it.
+"""
+
+
+def measured() -> str:
+    """What the newest benchmark of QLoRA says; empty where there is none."""
+    files = sorted(RESULTS.glob("*-qlora.json"))
+    if not files:
+        return ""
+    found = json.loads(files[-1].read_text(encoding="utf-8"))
+    lora, qlora, large = found["lora"], found["qlora"], found["peak_340m"]
+    cpu = {name: found[name]["cpu_seconds"] / found[name]["steps"] for name in ("lora", "qlora")}
+    left = 1 - found["cost_trained"]["mean"] / found["cost_base"]["mean"]
+    taken = f"Training takes back {left:.0%} of what rounding cost the base.\n" if left > 0 else ""
+    return MEASURED.format(
+        date=found["date"], model=f"`{found['model']}`", size=found["pretrain"]["metrics"]["parameters"] / 1e6,
+        machine=found["hardware"]["machine"], pretrained=found["pretrain"]["steps"],
+        steps=lora["steps"], rows=found["rows"], tokens=found["tokens"], **found["loss"],
+        cost_base=_cost(found["cost_base"]), cost_trained=_cost(found["cost_trained"]),
+        lora_cpu=cpu["lora"], qlora_cpu=cpu["qlora"], times=cpu["qlora"] / cpu["lora"] - 1,
+        lora_peak=_mib(lora["peak"]), qlora_peak=_mib(qlora["peak"]), peaks=qlora["peak"] / lora["peak"] - 1,
+        lora_large=_mib(large["lora"]), qlora_large=_mib(large["qlora"]), larges=large["qlora"] / large["lora"] - 1,
+        verdict=taken,
+    )  # fmt: skip
+
+
+def _cost(cost: dict[str, Any]) -> str:
+    return f"{cost['mean']:+.4f} ({cost['interval'][0]:+.4f} … {cost['interval'][1]:+.4f})"
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:,.0f} MiB"
 
 
 def _line(example: Example, reasons: list[str]) -> str:

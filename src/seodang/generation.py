@@ -23,7 +23,8 @@ from seodang.errors import DataError, ModelError
 from seodang.runs import hash_file, hash_text, read_json
 from seodang.self_instruct.completers import TOO_LONG, Request, Response, Sampling
 from seodang.served import prompt_ids, thinking_of
-from seodang.tuning.model import load_model, positions_of, quiet_peft, virtual_tokens
+from seodang.tuning.model import load_model, positions_of, virtual_tokens
+from seodang.tuning.quiet import quiet_peft
 from seodang.tuning.specs import ModelSpec, locate
 
 

@@ -84,8 +84,7 @@ def _do(recipe: Stage, folder: Run) -> dict[str, Any]:
     if is_many(getattr(recipe, "launch", None)):
         if folder.brought:
             raise RunError(
-                "launch: the processes get a recipe, which can name no {names} of your own. Leave `launch` out, or "
-                "call Seodang from a script that torchrun starts.",
+                "launch: the processes get a recipe, which can name no {names} of your own. Leave `launch` out.",
                 names=joined(", ", folder.brought),
             )
         return run_in_processes(recipe, folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import subprocess
@@ -12,12 +13,14 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from seodang.cli import cli
 from seodang.errors import ModelError, SeodangError
 from seodang.language import columns
 from seodang.planning import plan as planning
 from seodang.recipe_file import load_recipe
+from seodang.screen import Screen
 
 SFT = """\
 stage: sft
@@ -128,3 +131,29 @@ def test_the_time_comes_from_a_finished_run(recipe: Callable[..., Path], monkeyp
     assert found.time is not None and found.steps is not None
     tokens = found.steps.tokens * found.steps.epochs
     assert found.time == ("1-sft", pytest.approx(6 * found.shape.parameters * tokens / 1e9))
+
+
+def test_a_published_shape_stands_in_for_a_model_that_is_not_here(recipe: Callable[..., Path]) -> None:
+    file = recipe(SFT.replace("{model}", "EleutherAI/polyglot-ko-1.3b"))
+    found = plan(file, on="gpu")
+    assert found.shape.parameters == 1_331_810_304 and found.published is not None and found.published.verified
+    assert found.to_json()["shape_from"] == {"source": found.published.source, "verified": True}
+    shown = Screen(Console(file=io.StringIO(), width=200))
+    planning.show(found, shown)
+    text = shown.console.file.getvalue()  # type: ignore[attr-defined]
+    assert "quotes it whole, and its model card; the model is not on this machine" in text
+
+
+def test_a_shape_that_was_put_together_is_told_so(recipe: Callable[..., Path]) -> None:
+    found = plan(recipe(SFT.replace("{model}", "upstage/SOLAR-10.7B-v1.0")), on="gpu")
+    shown = Screen(Console(file=io.StringIO(), width=200))
+    planning.show(found, shown)
+    assert "shape" in shown.console.file.getvalue()  # type: ignore[attr-defined]
+    assert "unverified: its paper (arXiv:2312.15166" in shown.console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_processes_share_the_steps_and_each_has_the_memory(recipe: Callable[..., Path]) -> None:
+    one, two = plan(recipe()), plan(recipe(), "launch.num_processes=2")
+    assert one.steps is not None and two.steps is not None and two.processes == 2
+    assert two.steps.steps == 2 * -(-one.steps.rows // 8) and two.memory.total == one.memory.total
+    assert two.published is None and two.to_json()["processes"] == 2

@@ -35,3 +35,9 @@ def test_steps_are_the_trainers(rows: int, accumulation: int, steps: int) -> Non
 def test_max_steps_decide_the_epochs() -> None:
     found = steps_for(Training(max_steps=6, per_device_train_batch_size=2), [(5,)] * 8, 0, 1)
     assert (found.steps, found.epochs, found.total) == (6, 1.5, 60)
+
+
+@pytest.mark.parametrize(("together", "steps", "tokens"), [(1, 8, 20.0), (2, 4, 40.0), (4, 2, 80.0), (3, 4, 40.0)])
+def test_processes_share_the_rows_of_an_epoch(together: int, steps: int, tokens: float) -> None:
+    found = steps_for(Training(per_device_train_batch_size=2, num_train_epochs=2), [(10,)] * 8, 0, 1, together)
+    assert (found.steps, found.tokens_per_step, found.epochs) == (steps, tokens, 2)

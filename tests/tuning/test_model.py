@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
 from pathlib import Path
@@ -344,7 +345,11 @@ def qlora(base: Path, folder: Path, kind: str = "nf4") -> Loaded:
 
 
 @pytest.mark.parametrize("kind", ["nf4", "fp4"])
-def test_evaluating_between_steps_leaves_every_gradient_as_it_was(kind: str, wide_dir: Path, tmp_path: Path) -> None:
+def test_evaluating_between_steps_leaves_every_gradient_as_it_was(
+    kind: str, wide_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the CPU has the instructions for which bitsandbytes repacks, as its flag says here."""
+    monkeypatch.setattr("bitsandbytes.nn.modules.has_avx512bf16", lambda: True)
     model = qlora(wide_dir, tmp_path, kind).model
     before = gradients(model)
     logits(model)
@@ -382,6 +387,25 @@ def test_with_the_repacking_the_gradient_is_cut(wide_dir: Path, tmp_path: Path) 
     after = gradients(model)
     worst = max((before[name] - after[name]).abs().max() / before[name].abs().max() for name in before)
     assert worst > 0.5
+
+
+@pytest.mark.parametrize("kind", ["nf4", "int8"])
+def test_a_quantised_model_lets_go_of_the_file_in_full_precision(kind: str, wide_dir: Path, tmp_path: Path) -> None:
+    """One tensor that is read out of the mapped file keeps all of it in memory."""
+    maps, file = Path("/proc/self/maps"), tmp_path / "model.safetensors"
+    if not maps.exists():
+        pytest.skip("this system does not tell what is mapped")
+    shutil.copytree(wide_dir, tmp_path, dirs_exist_ok=True)
+    plain = load_model(ModelSpec(name_or_path=str(tmp_path)))
+    assert str(file) in maps.read_text()
+    before = logits(plain.model)
+    del plain
+    loaded = load_model(ModelSpec.model_validate({"name_or_path": str(tmp_path), "quantization": kind}))
+    gc.collect()
+    assert str(file) not in maps.read_text()
+    tied = loaded.model.get_input_embeddings().weight is loaded.model.get_output_embeddings().weight
+    assert tied == loaded.model.config.tie_word_embeddings
+    assert 0 < (logits(loaded.model) - before).abs().max() < 0.2
 
 
 def as_trl_does(model: Any) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -98,3 +101,41 @@ def test_float16_weights_are_not_trained_under_a_gradient_scaler() -> None:
         ModelError, match=r"float16 weights cannot be trained with float16 autocast \(weight would be\)"
     ):
         require_trainable_dtype(half.requires_grad_(True), Precision(torch.float16, fp16=True, device="cuda"))
+
+
+WITHOUT = """
+import sys, importlib.abc
+
+class Gone(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "bitsandbytes":
+            raise ModuleNotFoundError(name, name=name)
+
+import importlib.util
+found = importlib.util.find_spec
+importlib.util.find_spec = lambda name, package=None: None if name == "bitsandbytes" else found(name, package)
+sys.meta_path.insert(0, Gone())
+from pathlib import Path
+from seodang.errors import SeodangError
+from seodang.tuning.adapters import Lora
+from seodang.tuning.model import Aim, load_for_training
+from seodang.tuning.specs import ModelSpec
+base, folder = sys.argv[1:]
+plain = load_for_training(ModelSpec(name_or_path=base), Lora(r=2), Aim(1, 1, Path(folder)))
+print(plain.quantized)
+try:
+    load_for_training(ModelSpec.model_validate({"name_or_path": base, "quantization": "nf4"}), Lora(), Aim(1, 1, Path(folder)))
+except SeodangError as error:
+    print(error.exit_code, error)
+"""
+
+
+def test_without_bitsandbytes_everything_but_quantised_weights_goes_on(model_dir: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", WITHOUT, str(model_dir), str(tmp_path)],
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    plain, refused = done.stdout.splitlines()
+    assert plain == "False"
+    assert refused.startswith("2 model.quantization: nf4 weights need bitsandbytes, which is not installed. Run `pip ")

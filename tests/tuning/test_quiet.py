@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from seodang.tuning.quiet import quiet_peft
+
 SRC = Path(__file__).resolve().parents[2] / "src"
 
 
@@ -76,3 +78,12 @@ def test_it_may_be_called_again_and_filters_one_warning_only(monkeypatch: pytest
     warnings.warn("`is_gradient_checkpointing` is deprecated and will be removed in v6", FutureWarning, stacklevel=1)
     with pytest.raises(FutureWarning):
         warnings.warn("`gradient_checkpointing` is deprecated", FutureWarning, stacklevel=1)
+
+
+def test_what_peft_says_of_what_is_meant_here_is_kept_from_the_screen() -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with quiet_peft():
+            warnings.warn("Position ids are not supported for parameter efficient tuning. Ignoring.", stacklevel=1)
+            warnings.warn("something else", stacklevel=1)
+    assert [str(one.message) for one in caught] == ["something else"]

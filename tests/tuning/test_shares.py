@@ -10,7 +10,13 @@ from torch.utils.data import SequentialSampler
 from seodang.tuning.shares import COUNT, FILLER, Dealt, Filled, filler, first_before_others, is_first, without_fillers
 
 SFT_ROW = {"input_ids": [5, 6, 7], "labels": [-100, 6, 7]}
-PAIR = {"prompt_ids": [1], "chosen_ids": [2, 3], "rejected_ids": [4], "ref_chosen_logps": -1.0, "ref_rejected_logps": -2.0}
+PAIR = {
+    "prompt_ids": [1],
+    "chosen_ids": [2, 3],
+    "rejected_ids": [4],
+    "ref_chosen_logps": -1.0,
+    "ref_rejected_logps": -2.0,
+}
 
 
 def dealt(rows: int, batch: int, processes: int, evenly: bool) -> list[list[list[int]]]:
@@ -42,7 +48,7 @@ def test_every_row_is_dealt_once(shape: tuple[int, int, int], evenly: bool, last
 
 
 def test_a_step_holds_the_rows_that_one_process_would_take() -> None:
-    together = [sorted(sum(step, [])) for step in dealt(11, 2, 2, True)]
+    together = [sorted(row for batch in step for row in batch) for step in dealt(11, 2, 2, True)]
     assert together == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10]]
 
 

@@ -126,8 +126,8 @@ def test_steps_are_whole_numbers_or_a_share() -> None:
         ({"debug": ""}, {"debug": ""}),
         ({"lr_scheduler_kwargs": {"num_cycles": 2}}, {"lr_scheduler_kwargs": {"num_cycles": 2}}),
         ({"optim_target_modules": ["q_proj"]}, {"optim_target_modules": ["q_proj"]}),
-        ({"neftune_noise_alpha": None}, {"neftune_noise_alpha": None}),
-        ({"neftune_noise_alpha": 5}, {"neftune_noise_alpha": 5.0}),
+        ({"router_aux_loss_coef": None}, {"router_aux_loss_coef": None}),
+        ({"router_aux_loss_coef": 5}, {"router_aux_loss_coef": 5.0}),
         ({"include_num_input_tokens_seen": False}, {"include_num_input_tokens_seen": False}),
         ({"torch_compile": True}, {"torch_compile": True}),
     ],
@@ -179,7 +179,8 @@ def test_every_refused_key_has_a_reason_and_no_key_is_both() -> None:
 
 
 def test_every_key_of_the_loop_is_upstreams_own_name() -> None:
-    ours = {"engine", "extra"}
+    of_the_callback = {"early_stopping_patience", "early_stopping_threshold"}  # transformers' EarlyStoppingCallback
+    ours = {"engine", "extra"} | of_the_callback
     assert Training.model_fields.keys() - ours <= upstream_fields()["fields"].keys()
 
 

@@ -43,7 +43,7 @@ def shape_of(recipe: Any) -> Architecture:
 
 
 def config_of(place: Place) -> dict[str, Any]:
-    """A base's config.json: on disk, as published, or with the tokenizer's files from the Hub; no weights are fetched."""
+    """A base's config.json: on disk, as published, or from the Hub with the tokenizer; no weights are fetched."""
     known = published(place.base)
     if known is not None and not is_on_disk(place.base, place.revision):
         return known.config

@@ -125,7 +125,8 @@ class AdaLora(Method):
 class _Settled(AdaLora):
     """AdaLoRA after its last redistribution."""
 
-    on_step = Method.on_step
+    def on_step(self, model: Any, step: int) -> None:
+        """The budget was spent in the first run."""
 
 
 _REMEMBERED = ("ipt", "exp_avg_ipt", "exp_avg_unc")

@@ -11,14 +11,14 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from seodang.tuning.quiet import silence_upstream
+from seodang.tuning.quiet import quiet_peft, silence_upstream
 
 # isort: split
 import torch
 from transformers import Trainer, TrainerCallback
 
 from seodang.tuning.adapters import Lora, Method
-from seodang.tuning.model import Loaded, quiet_peft, refused_by_peft
+from seodang.tuning.model import Loaded, refused_by_peft
 from seodang.tuning.precision import autocast
 from seodang.tuning.shares import is_first
 

@@ -48,7 +48,7 @@ class Fsdp(Schema):
 
 
 class DeepSpeed(Schema):
-    """DeepSpeed's ZeRO (Rajbhandari et al. 2020, arXiv:1910.02054), by the names of accelerate's plugin. Not run here."""
+    """DeepSpeed's ZeRO (Rajbhandari et al. 2020, arXiv:1910.02054), by accelerate's names for it. Not run here."""
 
     zero_stage: Literal[1, 2, 3] = 2
     """What is spread over the devices: 1 the optimizer's states, 2 the gradients too, 3 the weights too."""
@@ -179,8 +179,11 @@ def require_launch(recipe: Any) -> None:
 
 def _require_alone() -> None:
     if os.environ.get("WORLD_SIZE", "1") != "1":
-        text = "the variable WORLD_SIZE says that a launcher has started this process already; seodang starts them itself. Call it once on each machine, with `launch.num_processes`"  # noqa: E501
-        raise _mistake("num_processes", Phrase(text))
+        started = Phrase(
+            "the variable WORLD_SIZE says that a launcher has started this process already; seodang starts them "
+            "itself. Call it once on each machine, with `launch.num_processes`"
+        )
+        raise _mistake("num_processes", started)
 
 
 def _require_nodes() -> None:
@@ -201,8 +204,11 @@ def _has_gpu_driver() -> bool:
 
 def no_device_to_share(key: str) -> RecipeError:
     """The error for sharing a model out between processors: accelerate would train whole copies and not say so."""
-    text = "shares a model out between GPUs, and there is none here. Leave it out: `num_processes` alone trains a copy in each process"  # noqa: E501
-    return _mistake(key, Phrase(text))
+    no_gpu = Phrase(
+        "shares a model out between GPUs, and there is none here. Leave it out: `num_processes` alone trains a copy in "
+        "each process"
+    )
+    return _mistake(key, no_gpu)
 
 
 def too_few_devices(wanted: int, there: int) -> RecipeError:

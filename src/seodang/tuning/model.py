@@ -7,14 +7,13 @@ load_for_training(spec, adapter, aim)     to train: checks the mixture first, th
 from __future__ import annotations
 
 import textwrap
-import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from seodang.tuning.quiet import silence_upstream
+from seodang.tuning.quiet import quiet_peft, silence_upstream
 
 # isort: split
 import torch
@@ -33,6 +32,7 @@ from seodang.tuning.precision import (
     choose_dtype,
     find_hardware,
     keep_differentiable,
+    leave_the_file,
     quantizer,
     require_trainable_dtype,
 )
@@ -122,7 +122,10 @@ def load_base(place: Place, spec: ModelSpec, precision: Precision) -> Any:
         raise ModelError("The model {name} cannot be loaded: {why}", name=place.base, why=_why(error)) from error
     _require_all_weights(place.base, info)
     keep_differentiable(model)
-    return model if spec.quantization is not None else model.to(precision.device)
+    if spec.quantization is None:
+        return model.to(precision.device)
+    leave_the_file(model)
+    return model
 
 
 def _why(error: BaseException) -> str:
@@ -139,27 +142,6 @@ def _require_all_weights(name_or_path: str, info: dict[str, Any]) -> None:
             count=len(missing),
             first=missing[0],
         )
-
-
-_EXPECTED = (
-    r".*eva initialization used with low_cpu_mem_usage=False",  # a smaller batch serves as well
-    r".*(rank|alpha)_pattern keys did not match any targeted module",  # they match the experts' parameters
-    r".*LoRA tensor\(s\) have invalid shape",  # AdaLoRA took a layer's last rank
-    r"\w+ changes the base weights of the model",  # so it is saved as the difference
-    r"Failed to load the CUDA extension",  # BOFT computes the same without
-    r"Setting boft_n_butterfly_factor to 1",  # which it is
-    r"Could not find a config file in .*base - will assume that the vocabulary was not modified",  # `keep_base: false`
-    r"Position ids are not supported for parameter efficient tuning",  # so rows of prompt tuning are never padded
-)
-
-
-@contextmanager
-def quiet_peft() -> Iterator[None]:
-    """Keep PEFT's warnings of what is meant here from the screen (peft 0.21.2)."""
-    with warnings.catch_warnings():
-        for text in _EXPECTED:
-            warnings.filterwarnings("ignore", text)
-        yield
 
 
 def with_adapter(model: Any, folder: Path, is_trainable: bool) -> Any:
@@ -250,7 +232,7 @@ def inherited_adapter(run: str) -> Method | None:
                     "The adapter of {run} cannot be continued, because its recipe.yaml is not understood: {mistakes}. "
                     "It was written by another version or changed by hand; put it right, or train a fresh adapter.",
                     run=run,
-                    mistakes=joined("; ", mistakes),
+                    mistakes=joined("; ", (mistake.phrase for mistake in mistakes)),
                 )
             return None if isinstance(found, Full) else found
         run = (recipe.get("model") or {}).get("run") or ""

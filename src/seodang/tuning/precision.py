@@ -10,7 +10,6 @@ from seodang.tuning.quiet import silence_upstream
 
 # isort: split
 import torch
-from bitsandbytes.nn import Linear4bit
 from transformers import BitsAndBytesConfig
 
 from seodang.errors import ModelError
@@ -86,8 +85,19 @@ def keep_differentiable(model: Any) -> None:
     trains on a cut graph, silently (bitsandbytes 0.50.2, nn/modules.py, Linear4bit.forward).
     """
     for module in model.modules():
-        if isinstance(module, Linear4bit):
+        if hasattr(module, "support_avx512bf16_for_cpu"):  # its Linear4bit; no import, for it may not be installed
             module.support_avx512bf16_for_cpu = False
+
+
+def leave_the_file(model: Any) -> None:
+    """Copy what a quantised model on a CPU still reads out of its file: norms and embeddings.
+
+    As long as one tensor does, the whole file in full precision stays in memory beside the quantised weights, and at
+    340 M parameters QLoRA takes more than LoRA (transformers 5.23 maps safetensors files).
+    """
+    for tensor in (*model.parameters(), *model.buffers()):
+        if tensor.device.type == "cpu" and tensor.is_floating_point():
+            tensor.data = tensor.data.clone()
 
 
 def require_trainable_dtype(model: Any, precision: Precision) -> None:

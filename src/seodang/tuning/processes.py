@@ -145,7 +145,7 @@ def _blame(job: Path, launch: Launch) -> Exception:
 
 def _killed(job: Path, launch: Launch, rank: int, by: signal.Signals) -> RunError:
     too_little = Phrase(
-        "Mostly there was too little memory: set `training.per_device_train_batch_size` or `launch.num_processes` lower."
+        "Mostly there was too little memory: lower `training.per_device_train_batch_size` or `launch.num_processes`."
     )
     return RunError(
         "Process {rank} of {count} was killed ({signal}), and the others were ended with it. {why} `--resume` "

@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 
 _CHATTY = (
     "bitsandbytes.autograd._functions",  # once per matrix product: int8 computes in float16
@@ -24,7 +25,7 @@ def silence_upstream() -> None:
 
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     constants.HF_HUB_DISABLE_TELEMETRY = True  # huggingface_hub read the variable when a notebook imported it
-    if "bitsandbytes" not in sys.modules:
+    if "bitsandbytes" not in sys.modules and find_spec("bitsandbytes") is not None:
         with _without_hub_kernels():
             import bitsandbytes  # noqa: F401
     from transformers.utils import logging as transformers_logging
@@ -50,6 +51,27 @@ def _without_hub_kernels() -> Iterator[None]:
         del sys.modules["kernels"]
         if kept is not None:
             sys.modules["kernels"] = kept
+
+
+_EXPECTED = (
+    r".*eva initialization used with low_cpu_mem_usage=False",  # a smaller batch serves as well
+    r".*(rank|alpha)_pattern keys did not match any targeted module",  # they match the experts' parameters
+    r".*LoRA tensor\(s\) have invalid shape",  # AdaLoRA took a layer's last rank
+    r"\w+ changes the base weights of the model",  # so it is saved as the difference
+    r"Failed to load the CUDA extension",  # BOFT computes the same without
+    r"Setting boft_n_butterfly_factor to 1",  # which it is
+    r"Could not find a config file in .*base - will assume that the vocabulary was not modified",  # `keep_base: false`
+    r"Position ids are not supported for parameter efficient tuning",  # so rows of prompt tuning are never padded
+)
+
+
+@contextmanager
+def quiet_peft() -> Iterator[None]:
+    """Keep PEFT's warnings of what is meant here from the screen (peft 0.21.2)."""
+    with warnings.catch_warnings():
+        for text in _EXPECTED:
+            warnings.filterwarnings("ignore", text)
+        yield
 
 
 silence_upstream()

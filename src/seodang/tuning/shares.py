@@ -121,6 +121,7 @@ class EveryRowOnce(Trainer):
     args: Any
     accelerator: Any
     model: Any
+    _order: Dealt | None = None
     data_collator: Any
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
@@ -184,13 +185,25 @@ class EveryRowOnce(Trainer):
 
         def dealt(rows: Filled) -> Sampler[int]:
             order = self._seeded(upstream(rows) if upstream is not None else None, rows)
-            return Dealt(order, len(rows), (batch_size, self.args.world_size), evenly=training)
+            found = Dealt(order, len(rows), (batch_size, self.args.world_size), evenly=training)
+            self._order = found if training else self._order
+            return found
 
         collate, self.data_collator = self.data_collator, without_fillers(self.data_collator)
         try:
             return super()._get_dataloader(Filled(dataset), description, batch_size, *args, sampler_fn=dealt, **kwargs)
         finally:
             self.data_collator = collate
+
+    def _run_epoch(self, *args: Any, epoch: int, **kwargs: Any) -> Any:
+        """Upstream's epoch, in its own order also where a resumed run skips its beginning.
+
+        The batches to skip hide the order from whoever would tell it the epoch, and the first one's rows would come
+        again (transformers 5.23, Trainer._run_epoch; accelerate 1.15, DataLoaderShard.set_epoch).
+        """
+        if self._order is not None:
+            self._order.set_epoch(epoch)
+        return super()._run_epoch(*args, epoch=epoch, **kwargs)
 
     def _seeded(self, order: Any, rows: Filled) -> Sampler[int]:
         """The order that one process would take, the same in all: accelerate makes it only of a sampler it knows."""
