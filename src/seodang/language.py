@@ -4,8 +4,9 @@
     say("wrote {path}", path=path)      the text to show now
     label("eval_loss")                  the heading of a key in a report
 
-`SEODANG_LANG` decides (`ko`, also `kr`; `en`), else the locale (LC_ALL, LC_MESSAGES, LANG). What is written into a run stays
-English whoever runs it: only what is shown is said. The words lie in data_words/ko.yaml; what it lacks stays English.
+`SEODANG_LANG` decides (`ko`, also `kr`; `en`), else the locale (LC_ALL, LC_MESSAGES, LANG). What is written into a
+run stays English whoever runs it: only what is shown is said. The words lie in data_words/ko.yaml; what it lacks stays
+English.
 """
 
 from __future__ import annotations
