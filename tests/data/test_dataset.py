@@ -10,8 +10,9 @@ import pytest
 
 from seodang.chats import make_chat
 from seodang.data.dataset import TrainingRows, collect, remember, sample_rows, training_rows
+from seodang.data.specs import TrainData
 from seodang.errors import DataError
-from seodang.recipe import DPO, SFT, TrainData
+from seodang.recipe import DPO, SFT
 from seodang.recipe_file import from_dict
 
 

@@ -15,9 +15,9 @@ from huggingface_hub import errors
 
 from seodang.data.hub import Hub, open_hub
 from seodang.data.reading import read_records
+from seodang.data.specs import Source
 from seodang.data.survey import named, open_source
 from seodang.errors import DataError
-from seodang.recipe import Source
 
 COMMIT = "1a2b3c4d5e6f7a8b9c0d1e2f3a4b5c6d7e8f9a0b"
 ROWS = [

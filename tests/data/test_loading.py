@@ -10,8 +10,8 @@ import pytest
 
 from seodang.data.dedup import held_out
 from seodang.data.loading import load_rows, part_files, read
+from seodang.data.specs import TrainData
 from seodang.errors import DataError, ModelError
-from seodang.recipe import TrainData
 from seodang.records import Conversation, Message
 
 

@@ -11,9 +11,9 @@ import pytest
 
 from seodang.chats import make_chat
 from seodang.data.outcomes import EncodedPair, Outcome, encode, length_of, outcomes
+from seodang.data.specs import TrainData
 from seodang.encoding import IGNORED, Chat
 from seodang.errors import TemplateError
-from seodang.recipe import TrainData
 from seodang.records import Conversation, Message, Preference
 
 LIMIT = 96

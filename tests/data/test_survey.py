@@ -12,9 +12,9 @@ import pytest
 from seodang.data import survey as surveying
 from seodang.data.formats import Alpaca
 from seodang.data.formats import Text as Text_
+from seodang.data.specs import Source
 from seodang.data.survey import Sample, answers_of, named, open_source, percentiles, survey
 from seodang.errors import DataError
-from seodang.recipe import Source
 from seodang.records import Conversation, Labelled, Message, Preference, Prompt, Record, Text
 
 ROWS: list[Any] = [

@@ -12,8 +12,8 @@ import pytest
 from seodang.chats import make_chat
 from seodang.data.findings import Findings
 from seodang.data.outcomes import outcomes
+from seodang.data.specs import Check, TrainData
 from seodang.data.tally import LIMITS, Share, Tally, allowed
-from seodang.recipe import Check, TrainData
 
 
 def talk(*contents: str) -> dict[str, Any]:

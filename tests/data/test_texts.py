@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from seodang.data.specs import TextData
 from seodang.data.texts import read_texts
 from seodang.errors import DataError
-from seodang.recipe import TextData
 
 TEXTS = [f"{n}번 나그네가 고개를 넘어 서당에 들렀다." for n in range(200)]
 

@@ -205,7 +205,7 @@ def test_10_tokens_are_counted_with_the_template(prepared: Prepared, tokenizer_d
     """There: the raw texts alone, so that `max_length` was chosen too short by the template and its control tokens."""
     from seodang.chats import make_chat
     from seodang.data.dataset import collect
-    from seodang.recipe import TrainData
+    from seodang.data.specs import TrainData
     from seodang.tokenization import load_light
 
     prepared(write("rows.jsonl", [{"instruction": "봄에는 무엇을 심나요?", "output": "상추를 심습니다."}]))

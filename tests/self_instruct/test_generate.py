@@ -13,8 +13,9 @@ import pytest
 from pydantic import TypeAdapter
 
 from seodang.data.reading import open_records
+from seodang.data.specs import Source
 from seodang.errors import DataError, ModelError, TemplateError
-from seodang.recipe import Generate, Source
+from seodang.recipe import Generate
 from seodang.records import Conversation
 from seodang.runs import Run
 from seodang.self_instruct import generate

@@ -18,11 +18,12 @@ from seodang.data.dataset import TrainingRows, recipe_chat, remember, require_so
 from seodang.data.findings import STOP, Findings
 from seodang.data.loading import part_files
 from seodang.data.outcomes import outcomes
+from seodang.data.specs import Source
 from seodang.data.survey import named, open_source
 from seodang.data.tally import Share, Tally, allowed
 from seodang.errors import CheckFailed, DataError
 from seodang.language import Phrase, columns, joined, label, padded, say
-from seodang.recipe import DPO, SFT, Prepare, Pretrain, Source, Stage
+from seodang.recipe import DPO, SFT, Prepare, Pretrain, Stage
 from seodang.tuning.preflight import (
     problems_before_loading,
     require_held_out,

@@ -14,10 +14,11 @@ from typing import Any
 from seodang import runs
 from seodang.chats import make_chat
 from seodang.data.outcomes import EQUAL_SIDES, OVER_LENGTH, PART_LOST, EncodedPair, Outcome, outcomes
+from seodang.data.specs import TrainData
 from seodang.encoding import IGNORED, Chat, Encoded
 from seodang.errors import DataError
 from seodang.language import Phrase
-from seodang.recipe import DPO, SFT, TrainData
+from seodang.recipe import DPO, SFT
 from seodang.records import Record
 from seodang.runs import Ledger
 from seodang.served import require_trained_template

@@ -14,9 +14,9 @@ from seodang import runs
 from seodang.data import formats
 from seodang.data.dedup import held_out
 from seodang.data.reading import Item, open_records
+from seodang.data.specs import RowData
 from seodang.errors import DataError
 from seodang.language import Phrase, joined
-from seodang.recipe import RowData
 from seodang.records import Conversation, Preference, Prompt, Record, Text
 from seodang.runs import Ledger
 

@@ -15,9 +15,9 @@ from typing import Any
 from seodang.data.loading import Part, read
 from seodang.data.over_length import Turns, parted, shortened, trains
 from seodang.data.reading import Item
+from seodang.data.specs import TrainData
 from seodang.encoding import Chat, Encoded, asks
 from seodang.errors import DataError, SeodangError
-from seodang.recipe import TrainData
 from seodang.records import Conversation, Message, Preference, Record, turns
 
 BATCH = 256

@@ -28,6 +28,7 @@ from seodang.data.judge import SAME_SIDES
 from seodang.data.lineage import Lineage
 from seodang.data.prepare_report import CONFLICTS, SAMPLES, Counts, Tally, clipped, nothing_left, report, warnings
 from seodang.data.reading import MALFORMED, UNREADABLE, Reading
+from seodang.data.specs import Source
 from seodang.data.spill import Spill
 from seodang.data.survey import named, open_source
 from seodang.data.workers import mapped
@@ -36,7 +37,7 @@ from seodang.errors import DataError, RunError, SeodangError
 from seodang.language import Phrase
 from seodang.machine import versions
 from seodang.progress import progress
-from seodang.recipe import Prepare, Source
+from seodang.recipe import Prepare
 from seodang.runs import Run
 
 KINDS = {

@@ -17,10 +17,11 @@ from seodang.data import formats
 from seodang.data.dataset import TrainingRows, sample_rows, tokenizer_path, training_rows
 from seodang.data.loading import load_rows
 from seodang.data.reading import open_records
+from seodang.data.specs import TrainData
 from seodang.errors import DataError
 from seodang.language import Phrase, label, say
 from seodang.preview_lines import id_lines, step_lines
-from seodang.recipe import DPO, SFT, TrainData
+from seodang.recipe import DPO, SFT
 from seodang.records import Record
 from seodang.spans import STYLES, View, as_rich, as_text, beside_trl, spans, text_steps
 from seodang.tokenization import load_light

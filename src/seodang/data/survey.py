@@ -22,11 +22,11 @@ from seodang.data.hub import open_hub
 from seodang.data.judge import judge
 from seodang.data.reading import MALFORMED, UNREADABLE, Item, Reading, open_records, read_records
 from seodang.data.sources import Rows, open_rows
+from seodang.data.specs import Source
 from seodang.errors import DataError
 from seodang.korean.register import is_polite
 from seodang.korean.script import Shares, shares
 from seodang.language import Phrase
-from seodang.recipe import Source
 from seodang.records import Conversation, Labelled, Preference, Record, Text, Unpaired, turns
 
 FILTERS = (Empty(), PromptEqualsAnswer(), EndsWithColon())

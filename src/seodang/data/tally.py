@@ -27,10 +27,10 @@ from seodang.data.findings import (
 )
 from seodang.data.outcomes import EQUAL_SIDES, PART_LOST, TRUNCATED, Outcome, length_of
 from seodang.data.repeats import HeldOut, Lines, hash_of
+from seodang.data.specs import Check
 from seodang.encoding import Chat
 from seodang.errors import SeodangError
 from seodang.language import Phrase
-from seodang.recipe import Check
 from seodang.records import Record
 from seodang.runs import Ledger
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from seodang.data import formats
 from seodang.data.dedup import held_out
 from seodang.data.sources import read_rows
+from seodang.data.specs import TextData
 from seodang.errors import DataError
-from seodang.recipe import TextData
 from seodang.records import Text
 from seodang.runs import Ledger
 

@@ -17,10 +17,11 @@ from typing import Any
 from seodang import runs
 from seodang.data.judge import judge
 from seodang.data.reading import open_records
+from seodang.data.specs import Source
 from seodang.errors import DataError, ModelError
 from seodang.language import Phrase
 from seodang.progress import progress
-from seodang.recipe import Generate, Source
+from seodang.recipe import Generate
 from seodang.records import Conversation, Record
 from seodang.runs import Ledger, Run
 from seodang.self_instruct.completers import AnswerLog, Completer, Completes, Local, Request, Response, seed_of
