@@ -50,7 +50,7 @@ CASES = [
     ("adapter: {kind: lora, lora_alfa: 3}", "adapter.lora_alfa: unknown key, did you mean `lora_alpha`?  (line 5)"),
     ("adapter: {kind: lora, r: -1}", "adapter.r: must be greater than or equal to 1, got -1  (line 5)"),
     ("adapter: {kind: lorra}", "adapter: unknown kind `lorra`, did you mean `lora`?"),
-    ("adapter: {kind: full, r: 8}", "adapter.r: unknown key here; `r` belongs to `kind: lora`"),
+    ("adapter: {kind: full, r: 8}", "adapter.r: unknown key here; `r` belongs to `kind: lora | vera`"),
     ("lora_rank: 8", "lora_rank: unknown key; here it is called `adapter.r`  (line 5)"),
     ("cutoff_len: 8", "cutoff_len: unknown key; here it is called `data.max_length`  (line 5)"),
     ("load_in_4bit: true", "load_in_4bit: unknown key; here it is called `model.quantization.kind`  (line 5)"),

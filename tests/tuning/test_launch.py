@@ -187,3 +187,12 @@ def test_another_launcher_must_not_have_been_here(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(RecipeError, match="a launcher has started this process already"):
         require_launch(from_dict(SFT))
+
+
+@pytest.mark.parametrize("given", [{"fsdp": {}}, {"deepspeed": {"zero_stage": 3}}])
+def test_dpo_does_not_share_out_its_weights(gpu: None, given: Any) -> None:
+    dpo = {"stage": "dpo", "model": {"run": "runs/sft"}, "data": {"train": "a.jsonl"}, "output_dir": "runs/x"}
+    with pytest.raises(RecipeError, match="cannot share out the weights in `dpo`") as caught:
+        require_launch(from_dict(dpo | {"launch": given}))
+    assert "deepspeed.zero_stage: 2" in str(caught.value)
+    require_launch(from_dict(dpo | {"launch": {"deepspeed": {"zero_stage": 2}}}))

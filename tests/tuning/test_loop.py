@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from datasets import Dataset
+from safetensors.torch import load_file
 from transformers import (
     AutoTokenizer,
     GenerationConfig,
@@ -38,6 +39,7 @@ from seodang.tuning.loop import (
     save_trained,
     steps_of,
     train,
+    whole_weights,
 )
 from seodang.tuning.model import Aim, load_for_training
 from seodang.tuning.precision import Precision
@@ -561,3 +563,26 @@ def test_whole_weights_are_saved_as_a_model(model_dir: Path, tmp_path: Path) -> 
     assert again.generation_config.eos_token_id == [2]
     assert AutoTokenizer.from_pretrained(tmp_path / "model").eos_token == "<|endoftext|>"
     assert not (tmp_path / "model" / "old").exists() and not (tmp_path / "adapter").exists()
+
+
+def test_weights_that_were_brought_together_are_saved_in_place_of_the_models_own(
+    model_dir: Path, tmp_path: Path
+) -> None:
+    trainer, loaded = trainer_of(model_dir, tmp_path, Lora(r=4))
+    assert whole_weights(trainer) is None
+    state = {name: torch.full_like(value, 0.5) for name, value in loaded.model.state_dict().items()}
+    folder = save_trained(loaded, Run(tmp_path), (1,), state)
+    saved = load_file(folder / "adapter_model.safetensors")
+    assert saved and all(bool((value == 0.5).all()) for value in saved.values())
+
+
+@pytest.mark.parametrize(("stage", "asked"), [(3, True), (2, False)])
+def test_zero_3_asks_every_process_for_its_part(stage: int, asked: bool) -> None:
+    parts = {"weight": torch.ones(1)}
+    accelerator = SimpleNamespace(
+        deepspeed_config={"zero_optimization": {"stage": stage}}, get_state_dict=lambda model: parts
+    )
+    trainer = SimpleNamespace(
+        accelerator=accelerator, is_deepspeed_enabled=True, is_fsdp_enabled=False, model_wrapped=None
+    )
+    assert whole_weights(trainer) == (parts if asked else None)

@@ -24,6 +24,7 @@ from seodang.tuning.model import (
     load_for_training,
     load_model,
     load_tokenizer,
+    own_device,
     require_room,
     tokenizer_of,
 )
@@ -430,3 +431,10 @@ def test_the_rounding_is_kept_where_bfloat16_is_native(wide_dir: Path, tmp_path:
     with exact_adapters(loaded):
         as_trl_does(loaded.model)
     assert {w.dtype for w in loaded.model.parameters() if w.requires_grad} == {torch.bfloat16}
+
+
+def test_quantised_weights_go_to_the_gpu_of_their_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """accelerate refuses to train such a model on `cuda` without a number in one of several processes."""
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 3)
+    assert own_device(Precision(torch.float32, device="cuda")) == 3
+    assert own_device(Precision(torch.float32, device="cpu")) == "cpu"

@@ -75,9 +75,14 @@ def prepare(loaded: Loaded, data: Iterable[dict[str, Any]], folder: Path) -> Non
         loaded.model.save_pretrained(loaded.initial, selected_adapters=["default"])
 
 
-def write_adapter(loaded: Loaded, into: Path) -> None:
-    """Write PEFT's files; of a method that moved its base, as the plain LoRA by which it differs from the untouched."""
-    more = {"path_initial_model_for_weight_conversion": str(loaded.initial)} if loaded.initial else {}
+def write_adapter(loaded: Loaded, into: Path, state: dict[str, Any] | None = None) -> None:
+    """Write PEFT's files; of a method that moved its base, as the plain LoRA by which it differs from the untouched.
+
+    `state` holds the weights where the model itself has only a part of them.
+    """
+    more: dict[str, Any] = {} if state is None else {"state_dict": state}
+    if loaded.initial:
+        more["path_initial_model_for_weight_conversion"] = str(loaded.initial)
     with quiet_peft():
         loaded.model.save_pretrained(into, selected_adapters=["default"], **more)
     (into / "README.md").unlink(missing_ok=True)  # PEFT's model card with nothing filled in

@@ -156,6 +156,12 @@ def is_many(launch: Launch | None) -> bool:
     return launch is not None and (processes(launch) > 1 or launch.shared is not None)
 
 
+_NOT_IN_DPO = Phrase(
+    "cannot share out the weights in `dpo`, which measures reference and policy on the whole model. Train a whole copy "
+    "in each process, or write `deepspeed.zero_stage: 2`"
+)
+
+
 def require_launch(recipe: Any) -> None:
     """Raise RecipeError for a `launch` that cannot work, as far as that can be seen without torch."""
     launch: Launch | None = recipe.launch
@@ -172,6 +178,8 @@ def require_launch(recipe: Any) -> None:
     if shares_weights and quantization is not None:
         text = "cannot share out {kind} weights. Leave `model.quantization` out, or train a whole copy in each process"
         raise _mistake(str(launch.shared), Phrase(text, kind=quantization.kind))
+    if shares_weights and recipe.stage == "dpo":
+        raise _mistake(str(launch.shared), _NOT_IN_DPO)
     if launch.shared and recipe.training.optim in recipe.training.OWN_OPTIM:
         text = "gives every process a part of a matrix, and `optim: {name}` needs whole ones. Choose another `optim`"
         raise _mistake(str(launch.shared), Phrase(text, name=recipe.training.optim))

@@ -295,10 +295,23 @@ def _outcome(log: Sequence[dict[str, Any]], steps: int, seconds: float) -> dict[
     return {"metrics": metrics, "figures": {"loss": loss, "eval_loss": held_out}}
 
 
-def save_trained(loaded: Loaded, folder: Run, stop_ids: Sequence[int]) -> Path:
+def whole_weights(trainer: Any) -> dict[str, Any] | None:
+    """The weights by name where each process holds a part of them (FSDP, ZeRO-3), else None. Every process must ask.
+
+    Written by accelerate's documentation ("Saving and loading a model", FSDP and DeepSpeed guides); it needs several
+    GPUs and has not been run by us.
+    """
+    zero = trainer.accelerator.deepspeed_config if trainer.is_deepspeed_enabled else {}
+    if trainer.is_fsdp_enabled or (zero or {}).get("zero_optimization", {}).get("stage") == 3:
+        return dict(trainer.accelerator.get_state_dict(trainer.model_wrapped))
+    return None
+
+
+def save_trained(loaded: Loaded, folder: Run, stop_ids: Sequence[int], state: dict[str, Any] | None = None) -> Path:
     """Write what was trained: `adapter/` of a PEFT model, else `model/`, with tokenizer and stop ids and no pickle.
 
-    The tokenizer is saved as it is: set its chat_template before. The folder appears whole or not at all; returns it.
+    The tokenizer is saved as it is: set its chat_template before. `state` holds the weights where the model itself has
+    only a part of them. The folder appears whole or not at all; returns it.
     """
     is_adapter = hasattr(loaded.model, "peft_config")
     target = folder.file("adapter" if is_adapter else "model")
@@ -308,9 +321,9 @@ def save_trained(loaded: Loaded, folder: Run, stop_ids: Sequence[int]) -> Path:
     shutil.rmtree(unfinished, ignore_errors=True)
     if is_adapter:
         loaded.model.peft_config["default"].base_model_name_or_path = loaded.base
-        write_adapter(loaded, unfinished)
+        write_adapter(loaded, unfinished, state)
     else:
-        loaded.model.save_pretrained(unfinished)
+        loaded.model.save_pretrained(unfinished, **({} if state is None else {"state_dict": state}))
     loaded.tokenizer.save_pretrained(unfinished)
     config = copy.deepcopy(loaded.model.generation_config)
     config._from_model_config = False  # or transformers would derive the stop ids from the base's config again

@@ -104,6 +104,11 @@ def load_model(spec: ModelSpec, *, is_trainable: bool = False, full: bool = Fals
     return Loaded(model.eval(), tokenizer, place.base, place.adapter, precision, quantized)
 
 
+def own_device(precision: Precision) -> int | str:
+    """Where this process puts quantised weights: its own GPU by number, as accelerate asks of each of several."""
+    return torch.cuda.current_device() if precision.device == "cuda" else precision.device
+
+
 def load_base(place: Place, spec: ModelSpec, precision: Precision) -> Any:
     """Whole weights, quantised as the recipe says, on the device that computes. Raises ModelError."""
     if place.merged is not None:
@@ -113,7 +118,7 @@ def load_base(place: Place, spec: ModelSpec, precision: Precision) -> Any:
     given = {"attn_implementation": spec.attn_implementation, "trust_remote_code": spec.trust_remote_code}
     if spec.quantization is not None:
         given["quantization_config"] = quantizer(spec.quantization, precision)
-        given["device_map"] = {"": precision.device}
+        given["device_map"] = {"": own_device(precision)}
     try:
         model, info = AutoModelForCausalLM.from_pretrained(
             place.base, dtype=precision.weights, revision=place.revision, output_loading_info=True, **given

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from seodang.tuning.loop import Setting, arguments, collator, save_trained, steps_of, train
+from seodang.tuning.loop import Setting, arguments, collator, save_trained, steps_of, train, whole_weights
 
 # isort: split
 from datasets import Dataset
@@ -69,8 +69,9 @@ def run(recipe: Pretrain, folder: Run) -> dict[str, Any]:
     aim = Aim(recipe.seed, steps_of(recipe.training, len(rows), processes(recipe.launch)), folder.path)
     loaded = fresh(spec, tokenizer, recipe.seed) if isinstance(spec, FreshModel) else _continued(spec, aim)
     require_room(loaded, max(map(len, rows)))
-    outcome = train(make_trainer(recipe, loaded, (rows, held_out), folder), folder, recipe.training)
-    save_trained(loaded, folder, (loaded.tokenizer.eos_token_id,))
+    trainer = make_trainer(recipe, loaded, (rows, held_out), folder)
+    outcome = train(trainer, folder, recipe.training)
+    save_trained(loaded, folder, (loaded.tokenizer.eos_token_id,), whole_weights(trainer))
     metrics = outcome["metrics"] | _counts(loaded, texts, rows, held_out)
     return {"rows": texts.ledger.close(), "metrics": metrics, "figures": outcome["figures"]}
 

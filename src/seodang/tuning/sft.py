@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from seodang.tuning.loop import Setting, arguments, collator, own_trainer, save_trained, steps_of, train
+from seodang.tuning.loop import Setting, arguments, collator, own_trainer, save_trained, steps_of, train, whole_weights
 
 # isort: split
 import torch
@@ -90,7 +90,7 @@ def run(recipe: SFT, folder: Run) -> dict[str, Any]:
     trainer = make_trainer(recipe, rows, loaded, folder)
     examine = examiner(recipe.training, loaded, rows, folder.brought.get("metrics") or {})
     outcome = train(trainer, folder, recipe.training, examine)
-    saved = save_trained(loaded, folder, rows.chat.stop_ids)
+    saved = save_trained(loaded, folder, rows.chat.stop_ids, whole_weights(trainer))
     proof = prove_saved(recipe, rows, saved) if folder.writes else {}
     metrics = outcome["metrics"] | cost | counts(rows)
     figures = outcome["figures"] | {"row_tokens": binned(rows.lengths)}
