@@ -12,7 +12,7 @@ import torch
 from click.testing import CliRunner
 
 from seodang import ancestry, runs
-from seodang.ancestry import Ancestor, from_json, line, of_run, to_json
+from seodang.ancestry import Ancestor, from_json, line, of_run, to_json, tree
 from seodang.cli import cli
 from seodang.errors import ModelError, RunError, SeodangError
 from seodang.recipe_file import from_dict
@@ -153,3 +153,14 @@ def test_keep_base_is_about_merged_weights() -> None:
     with pytest.raises(ValueError, match="`keep_base: false` is about the weights that `merge: true` makes"):
         ModelSpec(run="runs/x", keep_base=False)
     assert ancestry.HOW["merged_away"]
+
+
+def test_a_chain_that_two_parents_share_is_told_once() -> None:
+    root = Ancestor("data", "seeds.jsonl")
+    shared = Ancestor("model", "runs/sft", "sft", parents=(root,))
+    pairs = Ancestor("data", "runs/pairs", "pairs", parents=(shared,))
+    lines = list(tree(Ancestor("", "runs/dpo", "dpo", parents=(shared, pairs))))
+    assert [line.strip("│├└─ ").split(" · ")[0] for line in lines] == [
+        "runs/dpo", "model  runs/sft", "data  seeds.jsonl", "data  runs/pairs", "model  runs/sft",
+    ]  # fmt: skip
+    assert lines[-1].endswith("see above") and sum("see above" in line for line in lines) == 1

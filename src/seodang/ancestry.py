@@ -138,16 +138,22 @@ def changed_inputs(path: Path, below: str = ".") -> list[str]:
     return [name for name, digest in asked.items() if _hash_now(Path(name)) != digest]
 
 
-def tree(ancestor: Ancestor, changed: tuple[str, ...] = ()) -> Iterator[str]:
+def tree(ancestor: Ancestor, changed: tuple[str, ...] = (), told: set[str] | None = None) -> Iterator[str]:
     """The chain as the lines of a tree: the run at the root, what went into it below.
 
-    `changed` are the input files of the run above that have other content than when it was made.
+    `changed` are the input files of the run above that have other content than when it was made; `told` the runs whose
+    own chain stands further up already.
     """
+    told = set() if told is None else told
+    if ancestor.parents and ancestor.name in told:
+        yield f"{line(ancestor, changed)} · {say(Phrase('see above'))}"
+        return
+    told.add(ancestor.name)
     yield line(ancestor, changed)
     own = tuple(changed_inputs(Path(ancestor.name))) if ancestor.stage and ancestor.is_there else ()
     for number, parent in enumerate(ancestor.parents, 1):
         is_last = number == len(ancestor.parents)
-        first, *below = tree(parent, own)
+        first, *below = tree(parent, own, told)
         yield ("└─ " if is_last else "├─ ") + first
         yield from (("   " if is_last else "│  ") + text for text in below)
 

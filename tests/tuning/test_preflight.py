@@ -417,3 +417,23 @@ def test_the_check_refuses_rows_longer_than_the_positions(
             check(
                 write(stage, {"name_or_path": str(short)}, adapter={"kind": "prompt_tuning", "num_virtual_tokens": 7})
             )
+
+
+@pytest.mark.parametrize("stage", ["sft", "dpo", "pretrain"])
+def test_a_length_that_is_written_fits_the_positions_whatever_the_rows_are(
+    stage: str, write: Callable[..., Any], model_dir: Path, tmp_path: Path
+) -> None:
+    short = tmp_path / "short"
+    shutil.copytree(model_dir, short)
+    config = json.loads((short / "config.json").read_text(encoding="utf-8"))
+    (short / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 300}), encoding="utf-8")
+    adapter: dict[str, Any] = {} if stage == "pretrain" else {"adapter": "lora"}
+
+    def asking(length: int | None) -> Any:
+        plain = write(stage, {"name_or_path": str(short)}, **adapter).model_dump(exclude_unset=True)
+        return from_dict(plain | {"data": plain["data"] | ({} if length is None else {"max_length": length})})
+
+    with pytest.raises(RecipeError, match=r"data.max_length: is 301, and the model has 300 positions for a row"):
+        problems_before_loading(asking(301))
+    problems_before_loading(asking(300))
+    problems_before_loading(asking(None))  # the default asks for nothing: there the rows decide

@@ -51,6 +51,21 @@ def problems_before_loading(recipe: SFT | DPO | Pretrain) -> None:
     if isinstance(recipe, Pretrain):
         require_whole_weights(spec, place)
     require_mixture(spec, place, Full() if isinstance(recipe, Pretrain) else recipe.adapter)
+    _require_reach(recipe, spec)
+
+
+def _require_reach(recipe: SFT | DPO | Pretrain, spec: ModelSpec) -> None:
+    """Raise RecipeError where the recipe itself asks for longer rows than the model can read.
+
+    The default of `max_length` asks for nothing: there the rows decide (`require_positions`).
+    """
+    positions, taken = stored_positions(spec), getattr(getattr(recipe, "adapter", None), "num_virtual_tokens", 0)
+    if positions is None or "max_length" not in recipe.data.model_fields_set:
+        return
+    if recipe.data.max_length > positions - taken:
+        text = "is {length}, and the model has {positions} positions for a row. Write {positions} or less"
+        told = Phrase(text, length=recipe.data.max_length, positions=positions - taken)
+        raise RecipeError("The recipe", [Mistake("data.max_length", told)])
 
 
 def require_reporter(training: Training) -> None:
