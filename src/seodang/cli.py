@@ -174,9 +174,9 @@ def plan(recipe: Path, overrides: tuple[str, ...], on: str | None, as_json: bool
 def show(recipe: Path, overrides: tuple[str, ...]) -> None:
     """Show every value of a recipe and where it comes from; of a run, who was made from whom."""
     from seodang.recipe_file import explain, load_recipe
-    from seodang.runs import dump_json
+    from seodang.runs import MANIFEST, dump_json
 
-    if recipe.is_dir():
+    if (recipe / MANIFEST).exists():
         from seodang import ancestry
 
         for line in ancestry.tree(ancestry.of_run(recipe)):
