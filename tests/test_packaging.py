@@ -26,8 +26,6 @@ DEVELOPMENT = [Requirement(text) for text in PYPROJECT["project"]["optional-depe
 LIGHT = PYPROJECT["tool"]["seodang"]["light"]
 HEAVY = ("torch", "trl", "peft", "datasets", "accelerate", "bitsandbytes", "pandas")
 CARRIED = ("data_templates", "data_words", "recipes")
-UNIMPORTED = {"accelerate"}
-"""Dependencies that upstream imports on our behalf: the trainers place models on devices with it."""
 
 ROWS = [
     {"instruction": "다음 낱말의 뜻을 설명하세요.", "input": "서당", "output": "옛날에 아이들이 글을 배우던 곳입니다."},
@@ -273,7 +271,7 @@ def imported() -> set[str]:
 def test_what_is_imported_is_declared_and_what_is_declared_is_used() -> None:
     names = {canonicalize_name(wanted.name) for wanted in DEPENDENCIES}
     assert imported() - names - {"kiwipiepy", "pandas"} == set()
-    assert names - imported() == UNIMPORTED
+    assert names - imported() == set()
 
 
 def test_every_dependency_has_its_reason() -> None:

@@ -51,7 +51,12 @@ def test_every_key_of_a_stage_is_there(sections: dict[str, str], stage: str) -> 
     [
         ("sft", "adapter.r", "integer ≥ 1", "`16`"),
         ("sft", "adapter.lora_dropout", "number ≥ 0, < 1", "`0.0`"),
-        ("sft", "adapter", "kind `lora`, `full`, or null", "unset"),
+        (
+            "sft",
+            "adapter",
+            "kind `lora`, `adalora`, `ia3`, `vera`, `oft`, `boft`, `prompt_tuning`, `prefix_tuning`, `full`, or null",
+            "unset",
+        ),
         ("sft", "adapter.target_modules", "text or list of text", "`all-linear`"),
         ("sft", "data.over_length", "`drop`, `truncate_prompt`, `split_turns`, `error`", "`drop`"),
         ("sft", "model", "keys below", "**required**"),

@@ -181,7 +181,14 @@ def test_a_mistake_is_told_once_as_with_one_process(folder: Path, model_dir: Pat
 
 
 def started(*arguments: str) -> Any:
-    return subprocess.Popen(call(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    """The command as a terminal starts it: a job in the background is started deaf to Ctrl-C, and so are its children."""
+    return subprocess.Popen(
+        call(*arguments),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
 
 
 def wait_for(path: Path, process: Any) -> None:
