@@ -77,3 +77,20 @@ def test_what_a_process_raises_is_left_for_the_starter(tmp_path: Path) -> None:
     assert done.returncode == 1 and done.stderr == ""
     found = failures(job)
     assert len(found) == 1 and found[0].rank == 0 and "The model nowhere is neither" in str(found[0].error)
+
+
+@pytest.mark.parametrize(
+    ("codes", "found"),
+    [
+        ({0: 1, 1: -9}, (1, -9)),
+        ({0: -6, 1: -9}, (1, -9)),
+        ({0: 1, 1: -11}, (1, -11)),
+        ({0: -15, 1: 3, 2: -15}, (1, 3)),
+        ({0: 1, 1: 1}, (0, 1)),
+        ({2: 2}, (2, 2)),
+    ],
+)
+def test_the_one_that_was_killed_is_named_and_not_those_that_missed_it(
+    codes: dict[int, int], found: tuple[int, int]
+) -> None:
+    assert worker.cause(codes) == found

@@ -12,10 +12,12 @@ import importlib
 import logging
 import os
 import pickle
+import signal
 import sys
 import threading
 import time
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,12 +62,23 @@ def _start(job: Path, count: str) -> int:
     try:
         run.run(run.parse_args([*alone, "--nproc-per-node", count, "-m", NAME, "train", str(job)]))
     except ChildFailedError as error:
-        rank, failure = error.get_first_failure()
-        write_text(job / ENDED, dump_json({"rank": rank, "exit": failure.exitcode}))
+        rank, code = cause({rank: failure.exitcode for rank, failure in error.failures.items()})
+        write_text(job / ENDED, dump_json({"rank": rank, "exit": code}))
         return 1
     except SignalException as error:
         return 128 + int(error.sigval)
     return 0
+
+
+def cause(codes: Mapping[int, int]) -> tuple[int, int]:
+    """Of exit statuses by rank, the process that was killed; where none was, the lowest rank that failed.
+
+    The others fail as soon as they miss the one that was killed, and may be seen to end before it.
+    """
+    ended = (-signal.SIGTERM, -signal.SIGINT)  # by the launcher, with the one that failed
+    killed = {rank: code for rank, code in codes.items() if code < 0 and code not in ended}
+    failed = {rank: code for rank, code in codes.items() if code not in ended}
+    return min((killed or failed or codes).items(), key=lambda one: (one[1] != -signal.SIGKILL, one[0]))
 
 
 def _train(job: Path) -> int:
